@@ -1,0 +1,64 @@
+/* http - outbound HTTP, many calls in flight on one loop. libcurl stays in here.
+ * Not thread-safe: one loop owns it. Connections are kept and reused. */
+#ifndef TAI_HTTP_HTTP_H
+#define TAI_HTTP_HTTP_H
+
+#include "shared/base/err.h"
+#include "shared/base/str.h"
+
+typedef struct Http Http;
+
+typedef struct {
+    int64_t max_connections; /* open at once to one host; 0: no bound */
+    Str user_agent;
+    Str ca_file; /* PEM bundle; empty: the system's */
+} HttpOptions;
+
+#define HTTP_HEADERS_MAX 12
+#define HTTP_RESPONSE_MAX (256 * 1024) /* bytes; a longer body is HTTP_LOST */
+
+typedef struct {
+    Str method; /* "GET", "POST", … */
+    Str url;
+    Str headers[HTTP_HEADERS_MAX]; /* "Name: value" */
+    size_t header_count;
+    Str body;                   /* sent as it is; with POST also when empty */
+    int64_t connect_timeout_ms; /* 0: 2000 */
+    int64_t timeout_ms;         /* for all of it; 0: 30000 */
+} HttpRequest;
+
+typedef enum {
+    HTTP_ANSWERED, /* a whole answer came, whatever its status */
+    HTTP_NOT_SENT, /* no byte of the request left this machine: name, connect, TLS */
+    HTTP_LOST,     /* sent at least in part, and no whole answer: time-out, reset, broken or oversized answer */
+} HttpResultKind;
+
+typedef struct {
+    HttpResultKind kind;
+    int status;           /* with ANSWERED */
+    Str body;             /* valid during the callback */
+    int64_t duration_ms;  /* from http_send to here */
+    int64_t retry_after_ms; /* from Retry-After in seconds, or a date; 0 where there is none; at most a day */
+    bool idempotent_replayed; /* the answer has Idempotent-Replayed: true */
+    char why[124];        /* with NOT_SENT and LOST: for a person */
+} HttpResult;
+
+/* Called exactly once for each request, from http_dispatch() or http_close(), never from http_send() itself. */
+typedef void HttpCallback(void *context, const HttpResult *result);
+
+MUST_USE Err http_open(const HttpOptions *options, Http **http);
+void http_close(Http *http); /* what is in flight ends as HTTP_LOST (NOT_SENT where nothing was sent) */
+
+/* Everything is copied. Never fails at once: what is wrong arrives at the callback. No redirects are followed. */
+void http_send(Http *http, const HttpRequest *request, HttpCallback *callback, void *context);
+
+/* For the loop, as in store.h. */
+int http_descriptor(const Http *http);
+int64_t http_deadline_ms(const Http *http);
+void http_dispatch(Http *http, int64_t now_ms);
+
+/* application/x-www-form-urlencoded, per WHATWG URL: appends "key=value", with '&' before it where something stands
+ * in the buffer already. */
+void http_form_append(Buffer *out, Str key, Str value);
+
+#endif
