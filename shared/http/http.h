@@ -1,5 +1,6 @@
 /* http - outbound HTTP, many calls in flight on one loop. libcurl stays in here.
- * Not thread-safe: one loop owns it. Connections are kept and reused. */
+ * Not thread-safe: one loop owns it. Connections are kept and reused. HTTP/1.1; no redirects; proxies of the
+ * environment are not used. The process must ignore SIGPIPE. */
 #ifndef TAI_HTTP_HTTP_H
 #define TAI_HTTP_HTTP_H
 
@@ -35,12 +36,12 @@ typedef enum {
 
 typedef struct {
     HttpResultKind kind;
-    int status;           /* with ANSWERED */
-    Str body;             /* valid during the callback */
-    int64_t duration_ms;  /* from http_send to here */
-    int64_t retry_after_ms; /* from Retry-After in seconds, or a date; 0 where there is none; at most a day */
+    int status;               /* with ANSWERED */
+    Str body;                 /* valid during the callback */
+    int64_t duration_ms;      /* from http_send to here */
+    int64_t retry_after_ms;   /* from Retry-After in seconds, or a date; 0 where there is none; at most a day */
     bool idempotent_replayed; /* the answer has Idempotent-Replayed: true */
-    char why[124];        /* with NOT_SENT and LOST: for a person */
+    char why[124];            /* with NOT_SENT and LOST: for a person */
 } HttpResult;
 
 /* Called exactly once for each request, from http_dispatch() or http_close(), never from http_send() itself. */
@@ -49,10 +50,12 @@ typedef void HttpCallback(void *context, const HttpResult *result);
 MUST_USE Err http_open(const HttpOptions *options, Http **http);
 void http_close(Http *http); /* what is in flight ends as HTTP_LOST (NOT_SENT where nothing was sent) */
 
-/* Everything is copied. Never fails at once: what is wrong arrives at the callback. No redirects are followed. */
+/* Everything is copied. Never fails at once: what is wrong arrives at the callback.
+ * Where a kept connection turns out to be closed before a byte of the answer, the request is sent once more on another
+ * one if that is safe: GET, HEAD, PUT, DELETE, or any with an Idempotency-Key header. Without it is HTTP_LOST. */
 void http_send(Http *http, const HttpRequest *request, HttpCallback *callback, void *context);
 
-/* For the loop, as in store.h. */
+/* For the loop, as in store.h; now_ms is CLOCK_MONOTONIC. */
 int http_descriptor(const Http *http);
 int64_t http_deadline_ms(const Http *http);
 void http_dispatch(Http *http, int64_t now_ms);
