@@ -26,7 +26,8 @@ bool id_is_token(Str token);
 
 /* True where the text holds a run of 13 to 19 digits that passes the Luhn check (ISO/IEC 7812-1): a card number.
  * Single spaces and dashes between digits are looked through ("4242 4242 4242 4242"). A run of more than 19
- * digits is searched for no card number inside it. */
+ * digits is searched for no card number inside it, but digits grouped as cards print them (4-4-4-4, 4-4-4-4-3, 4-6-5,
+ * 4-6-4, or in one piece) are found beside other groups, as in "4242 4242 4242 4242 123". */
 bool id_holds_card_number(Str text);
 
 /* Writes an id as one subject token: '.' becomes "=2E" ('=' cannot stand in an id). */

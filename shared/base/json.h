@@ -10,7 +10,7 @@
 /* A writer puts commas and quotes; the caller opens and closes. Nesting is at most 32 deep. */
 typedef struct {
     Buffer *out;
-    uint32_t started; /* bit d: something stands already at depth d */
+    uint32_t started; /* bit d: something stands already at depth d + 1 */
     uint8_t depth;
 } JsonWriter;
 

@@ -20,10 +20,10 @@ int money_currency_digits(Str currency);
 
 /* Reads the raw text of a JSON number (RFC 8259: "99.99", "1e2", "0.5") exactly. REJECT with a reason for a person:
  * zero or negative, more digits after the point than the currency has (trailing zeros do not count: 1.500 is 1.50 USD),
- * past MONEY_MAX_MINOR, unknown currency, not a number. */
+ * past MONEY_MAX_MINOR, unknown currency, not a number. The reason has no subject: put the member's name before it. */
 MUST_USE Err money_parse(Str decimal, Str currency, Money *money);
 
-/* Writes "99.99", "100" (JPY), "1.234" (KWD): always all digits of the currency. */
+/* Writes "99.99", "100" (JPY), "1.234" (KWD): always all digits of the currency; minor units where it is unknown. */
 void money_print(Money money, Buffer *out);
 
 /* 10 to the power of the currency's digits: minor units in one major unit. 0 for an unknown currency. */

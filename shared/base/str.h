@@ -38,8 +38,11 @@ bool str_to_uint64(Str text, uint64_t *value);
 /* Well-formed UTF-8 (no overlong forms, no surrogates, nothing past U+10FFFF), per RFC 3629. */
 bool str_is_utf8(Str text);
 
-/* Writes into memory that the caller owns. What does not fit is not written, and `overflow` stays set:
- * check it once at the end. The text is kept NUL-terminated as long as capacity is at least 1. */
+/* Bytes of the well-formed UTF-8 sequence that the text begins with; 0 where it begins with none. */
+size_t str_utf8_length(Str text);
+
+/* Writes into memory that the caller owns. What does not fit is not written, nor anything after it, and `overflow`
+ * stays set: check it once at the end. The text is kept NUL-terminated as long as capacity is at least 1. */
 typedef struct {
     char *data;
     size_t length;
@@ -50,6 +53,8 @@ typedef struct {
 Buffer buffer_over(char *memory, size_t capacity_bytes);
 void buffer_append(Buffer *buffer, Str text);
 void buffer_append_char(Buffer *buffer, char byte);
+/* value / 10^digits as an exact decimal number: 30 with 2 digits is 0.30. At most 18 digits. */
+void buffer_append_decimal(Buffer *buffer, int64_t value, int digits);
 void buffer_print(Buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_vprint(Buffer *buffer, const char *format, va_list arguments);
 void buffer_reset(Buffer *buffer);

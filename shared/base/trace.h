@@ -21,7 +21,7 @@ bool trace_parse(Str traceparent, TraceContext *context);
 /* A context from 24 bytes of entropy: 16 for the trace id, 8 for the span id; sampled. */
 void trace_make(const uint8_t entropy[24], TraceContext *context);
 
-/* "00-<trace>-<span>-01" with a closing NUL. */
+/* "00-<trace>-<span>-01" with a closing NUL; "" where there is no trace. */
 void trace_print(const TraceContext *context, char out[TRACEPARENT_LENGTH + 1]);
 
 #endif
