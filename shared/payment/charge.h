@@ -41,7 +41,8 @@ typedef struct {
 
 typedef struct {
     ChargeIntent intent;
-    int64_t attempts_made; /* in this delivery */
+    int64_t attempts_made; /* in this delivery; a 429 while untouched is none */
+    int64_t pauses;        /* for a 429 or our own pacing; they make the backoff grow too */
     bool touched;
     bool looked; /* we know that there is no outcome yet */
 } Charge;
