@@ -76,34 +76,34 @@ void json_close(JsonWriter *writer, char bracket)
     buffer_append_char(writer->out, bracket);
 }
 
-void json_string(JsonWriter *writer, const char *key, Str value)
+void json_put_string(JsonWriter *writer, const char *key, Str value)
 {
     begin_value(writer, key);
     append_quoted(writer->out, value);
 }
 
-void json_int(JsonWriter *writer, const char *key, int64_t value)
+void json_put_int(JsonWriter *writer, const char *key, int64_t value)
 {
-    json_decimal(writer, key, value, 0);
+    json_put_decimal(writer, key, value, 0);
 }
 
-void json_bool(JsonWriter *writer, const char *key, bool value)
+void json_put_bool(JsonWriter *writer, const char *key, bool value)
 {
-    json_raw(writer, key, value ? STR("true") : STR("false"));
+    json_put_raw(writer, key, value ? STR("true") : STR("false"));
 }
 
-void json_null(JsonWriter *writer, const char *key)
+void json_put_null(JsonWriter *writer, const char *key)
 {
-    json_raw(writer, key, STR("null"));
+    json_put_raw(writer, key, STR("null"));
 }
 
-void json_raw(JsonWriter *writer, const char *key, Str value)
+void json_put_raw(JsonWriter *writer, const char *key, Str value)
 {
     begin_value(writer, key);
     buffer_append(writer->out, value.length > 0 ? value : STR("null"));
 }
 
-void json_decimal(JsonWriter *writer, const char *key, int64_t value, int digits)
+void json_put_decimal(JsonWriter *writer, const char *key, int64_t value, int digits)
 {
     begin_value(writer, key);
     buffer_append_decimal(writer->out, value, digits);

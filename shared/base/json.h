@@ -17,13 +17,13 @@ typedef struct {
 JsonWriter json_writer(Buffer *out);
 void json_open(JsonWriter *writer, const char *key, char bracket); /* '{' or '['; key NULL inside an array or at the top */
 void json_close(JsonWriter *writer, char bracket);                 /* '}' or ']' */
-void json_string(JsonWriter *writer, const char *key, Str value);  /* escapes per RFC 8259; invalid UTF-8 becomes U+FFFD */
-void json_int(JsonWriter *writer, const char *key, int64_t value);
-void json_bool(JsonWriter *writer, const char *key, bool value);
-void json_null(JsonWriter *writer, const char *key);
-void json_raw(JsonWriter *writer, const char *key, Str value); /* value is JSON already */
-/* value / 10^digits as an exact decimal number: json_decimal(w, "fraud_score", 30, 2) writes 0.30 */
-void json_decimal(JsonWriter *writer, const char *key, int64_t value, int digits);
+void json_put_string(JsonWriter *writer, const char *key, Str value);  /* escapes per RFC 8259; invalid UTF-8 becomes U+FFFD */
+void json_put_int(JsonWriter *writer, const char *key, int64_t value);
+void json_put_bool(JsonWriter *writer, const char *key, bool value);
+void json_put_null(JsonWriter *writer, const char *key);
+void json_put_raw(JsonWriter *writer, const char *key, Str value); /* value is JSON already */
+/* value / 10^digits as an exact decimal number: json_put_decimal(w, "fraud_score", 30, 2) writes 0.30 */
+void json_put_decimal(JsonWriter *writer, const char *key, int64_t value, int digits);
 
 /* The raw text of the value at a path of member names ("policy", "redis.timeout_ms") in valid JSON text: a number's
  * digits as written, a string with its quotes. An empty Str (data NULL) where there is none. Keys that are written

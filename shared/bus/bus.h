@@ -61,6 +61,7 @@ typedef struct {
     uint64_t sequence;  /* in the stream */
     int64_t time_ms;    /* Unix time at which the stream stored it */
     uint64_t delivered; /* 1 for the first delivery; 0 for a direct get */
+    uint64_t consumer_sequence; /* counts the consumer's deliveries: a gap is a loss */
     uint64_t pending;   /* messages of the consumer after this one */
 } BusDelivery;
 
@@ -74,7 +75,7 @@ MUST_USE Err bus_open(const BusOptions *options, Bus **bus);
 /* Flushes what was written (at most two seconds), closes, and drops what is outstanding without calling back. */
 void bus_close(Bus *bus);
 bool bus_is_connected(const Bus *bus);
-/* Called on every reconnect, after subscriptions stand again. At most 8 are kept. */
+/* Called on every reconnect, after subscriptions stand again. */
 void bus_on_reconnect(Bus *bus, void (*callback)(void *context), void *context);
 
 int bus_descriptor(const Bus *bus); /* readable when bus_dispatch() has something to do */

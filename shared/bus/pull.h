@@ -16,8 +16,9 @@ MUST_USE Err bus_pull_open(Bus *bus, Str stream, Str consumer, BusPullCallback *
                            BusPull **pull);
 /* How many messages can be taken on now. Call it whenever hands become free; asks the server as it sees fit. */
 void bus_pull_want(BusPull *pull, size_t free_hands);
-/* Stops asking; what still arrives is given back with a NAK. NULL is fine. */
-void bus_pull_close(BusPull *pull);
+/* Stops asking. What is on its way still comes through the callback; `ended` says that nothing comes any more and that
+ * `pull` is gone. */
+void bus_pull_drain(BusPull *pull, void (*ended)(void *context));
 
 void bus_ack(Bus *bus, const BusDelivery *delivery);
 void bus_nak(Bus *bus, const BusDelivery *delivery, int64_t delay_ms); /* redelivered after delay_ms */
