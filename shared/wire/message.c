@@ -1,0 +1,127 @@
+/* message - protobuf bodies into an arena and out of it.
+ * protobuf-c gives a text as a char* and forgets its length, so that a NUL inside would cut it unseen. Here each of
+ * its allocations remembers its size, which tells the true length. */
+#include "shared/wire/message.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define UNPACK_BASE_BYTES ((size_t)64 * 1024)
+#define TIME_MAX_MS INT64_C(253402300799999) /* the last ms of the year 9999 */
+
+typedef union {
+    size_t size_bytes; /* of the block that follows */
+    max_align_t align;
+} BlockHead;
+
+typedef struct {
+    Arena *arena;
+    size_t left_bytes; /* what this message may still take up */
+} UnpackMemory;
+
+static void *unpack_alloc(void *context, size_t size_bytes)
+{
+    UnpackMemory *memory = context;
+    if (memory->left_bytes < sizeof(BlockHead) || size_bytes > memory->left_bytes - sizeof(BlockHead)) {
+        return NULL;
+    }
+    memory->left_bytes -= sizeof(BlockHead) + size_bytes;
+    BlockHead *head = arena_alloc(memory->arena, sizeof(BlockHead) + size_bytes);
+    head->size_bytes = size_bytes;
+    return head + 1;
+}
+
+static void unpack_free(void *context, void *block)
+{
+    (void)context; /* the arena is reset as a whole */
+    (void)block;
+}
+
+Err message_unpack(Arena *arena, const ProtobufCMessageDescriptor *descriptor, Str body, void *message_out)
+{
+    if (body.length > MESSAGE_BODY_MAX) {
+        return err_reject("body: longer than %d bytes", MESSAGE_BODY_MAX);
+    }
+    UnpackMemory memory = {.arena = arena, .left_bytes = UNPACK_BASE_BYTES + 2 * body.length};
+    ProtobufCAllocator allocator = {.alloc = unpack_alloc, .free = unpack_free, .allocator_data = &memory};
+    const uint8_t *bytes = (const uint8_t *)(body.length > 0 ? body.data : "");
+    ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, &allocator, body.length, bytes);
+    if (message == NULL) {
+        return err_reject("body: not a %s message", descriptor->name);
+    }
+    *(ProtobufCMessage **)message_out = message;
+    return err_none();
+}
+
+Str message_pack(Arena *arena, const void *message)
+{
+    size_t size_bytes = protobuf_c_message_get_packed_size(message);
+    uint8_t *packed = arena_alloc(arena, size_bytes > 0 ? size_bytes : 1);
+    TAI_ASSERT(protobuf_c_message_pack(message, packed) == size_bytes);
+    return (Str){(const char *)packed, size_bytes};
+}
+
+static Str text_of(const char *text)
+{
+    if (text == NULL || text == protobuf_c_empty_string) {
+        return (Str){0};
+    }
+    const BlockHead *head = (const BlockHead *)(const void *)text - 1;
+    return (Str){text, head->size_bytes - 1};
+}
+
+Err message_read_texts(const MessageText *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        Str text = text_of(texts[i].text);
+        if (text.length > 0 && memchr(text.data, '\0', text.length) != NULL) {
+            return err_reject("%s: holds a NUL", texts[i].name);
+        }
+        if (!str_is_utf8(text)) {
+            return err_reject("%s: not UTF-8", texts[i].name);
+        }
+        *texts[i].out = text;
+    }
+    return err_none();
+}
+
+char *message_write_text(Arena *arena, Str text)
+{
+    if (text.length == 0) {
+        return (char *)protobuf_c_empty_string;
+    }
+    char *copy = arena_alloc(arena, text.length + 1);
+    memcpy(copy, text.data, text.length);
+    if (memchr(copy, '\0', text.length) == NULL && str_is_utf8(text)) {
+        return copy;
+    }
+    for (size_t i = 0; i < text.length;) {
+        size_t length = text.data[i] == '\0' ? 0 : str_utf8_length(str_slice(text, i, text.length));
+        if (length == 0) {
+            copy[i] = '?';
+            length = 1;
+        }
+        i += length;
+    }
+    return copy;
+}
+
+Err message_check_time(const char *name, int64_t time_ms)
+{
+    if (time_ms < 0 || time_ms > TIME_MAX_MS) {
+        return err_reject("%s: not a time in Unix ms", name);
+    }
+    return err_none();
+}
+
+Err message_check_request(const PaymentSignal *signal)
+{
+    PaymentSignal named = *signal;
+    named.publisher = STR("subject");
+    return payment_signal_check(&named);
+}
+
+Err message_check_transaction(const PaymentSignal *signal)
+{
+    return signal->transaction_id.length > 0 ? payment_signal_check(signal) : err_reject("transaction_id: missing");
+}
