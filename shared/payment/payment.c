@@ -64,7 +64,7 @@ static Err check_text(const char *member, Str text, size_t max_characters)
 static Err check_ids(const PaymentSignal *signal)
 {
     Err err = signal->transaction_id.length > 0 ? check_id("transaction_id", signal->transaction_id) : err_none();
-    if (!err_is(err) && !id_is_token(signal->publisher))
+    if (!err_is(err) && signal->publisher.length > 0 && !id_is_token(signal->publisher))
         err = err_reject("publisher: must be 1 to %d of A-Z a-z 0-9 _ : -", ID_MAX_LENGTH);
     if (!err_is(err))
         err = check_id("customer_id", signal->customer_id);

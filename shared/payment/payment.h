@@ -100,7 +100,8 @@ typedef struct {
 } PaymentBlacklistChange;
 
 /* REJECT with the first rule that a signal breaks: ids, money range, metadata bounds, UTF-8, control characters,
- * card numbers in free text. The reason begins with the member's name ("customer_id: …"). */
+ * card numbers in free text and payment_method. Lengths of text are in characters. The reason begins with the member's
+ * name ("customer_id: …"). An empty transaction_id or publisher passes: the subject gives them, after the body. */
 MUST_USE Err payment_signal_check(const PaymentSignal *signal);
 
 /* Whether two signals ask for the same thing: all that a publisher chooses, metadata in any order. Ids, times and
