@@ -1,0 +1,90 @@
+/* policy - GET and PUT /policy/payment: the fraud policy document in the KV bucket tai_policy.
+ * Its revision is the bucket's sequence; 0 stands for the built-in document before there is any. */
+#include "gateway/problem.h"
+#include "gateway/resource.h"
+#include "shared/wire/payment.h"
+
+#define POLICY_STREAM "KV_tai_policy"
+#define POLICY_SUBJECT "$KV.tai_policy.payment"
+
+static void policy_answer(Request *request, uint64_t revision, Str body)
+{
+    request->answer.has_revision = true;
+    request->answer.revision = revision;
+    request_answer(request, 200, MEDIA_JSON, body);
+}
+
+static void policy_got(void *context, Err err, const BusDelivery *message)
+{
+    Request *request = context;
+    if (!request_is_back(request)) {
+        return;
+    }
+    if (err_is(err)) {
+        problem_answer(request, PROBLEM_UNAVAILABLE, "the policy cannot be read at the moment");
+        return;
+    }
+    bool there = message != NULL && message->body.length > 0; /* a deleted key leaves an empty message */
+    if (there) {
+        policy_answer(request, message->sequence, arena_copy(&request->arena, message->body));
+        return;
+    }
+    FraudPolicy policy = fraud_policy_default();
+    policy_answer(request, message == NULL ? 0 : message->sequence, wire_print_fraud_policy(&request->arena, &policy));
+}
+
+void policy_get(Request *request)
+{
+    request_get_last(request, STR(POLICY_STREAM), STR(POLICY_SUBJECT), policy_got);
+}
+
+static void policy_stored(void *context, Err err, const BusStored *stored)
+{
+    Request *request = context;
+    if (!request_is_back(request)) {
+        return;
+    }
+    if (!err_is(err)) {
+        Str body = arena_print(&request->arena, "{\"revision\":%llu}\n", (unsigned long long)stored->sequence);
+        policy_answer(request, stored->sequence, body);
+    } else if (stored != NULL && stored->exists) {
+        problem_answer(request, PROBLEM_PRECONDITION, "the policy has another revision by now");
+    } else {
+        log_event(request->gateway->log, LOG_WARN, "policy_not_stored", LOG_FIELDS(log_why(&err)));
+        problem_answer(request, PROBLEM_UNAVAILABLE,
+                       "the bus did not confirm the new policy: look at the revision before trying again");
+    }
+}
+
+/* If-Match becomes the bus's own condition, so that of two editors only one wins. */
+static bool policy_add_condition(Request *request, BusMessage *message)
+{
+    Str if_match = str_trim(request->fields.if_match);
+    Str if_none_match = str_trim(request->fields.if_none_match);
+    uint64_t revision = 0;
+    if (if_match.length > 0 && !str_equal(if_match, STR("*"))) {
+        if (!field_entity_tag(if_match, &revision)) {
+            problem_answer(request, PROBLEM_PRECONDITION, "If-Match is not an ETag of this resource");
+            return false;
+        }
+        bus_message_add(message, BUS_HEADER_EXPECT_LAST,
+                        arena_print(&request->arena, "%llu", (unsigned long long)revision));
+    } else if (str_equal(if_none_match, STR("*"))) {
+        bus_message_expect_new(message);
+    }
+    return true;
+}
+
+void policy_put(Request *request)
+{
+    FraudPolicy policy;
+    Err err = wire_decode_fraud_policy(&request->arena, request_body(request), &policy);
+    if (err_is(err)) {
+        problem_answer_reason(request, PROBLEM_POLICY, &err);
+        return;
+    }
+    BusMessage message = {.subject = STR(POLICY_SUBJECT), .body = request_body(request)};
+    if (policy_add_condition(request, &message)) {
+        request_store(request, &message, policy_stored);
+    }
+}

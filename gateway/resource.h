@@ -1,0 +1,36 @@
+/* resource - what the routes begin; one file for each resource. */
+#ifndef TAI_GATEWAY_RESOURCE_H
+#define TAI_GATEWAY_RESOURCE_H
+
+#include "gateway/request.h"
+#include "shared/payment/payment.h"
+
+/* Who calls; without authentication everybody is the same. One subject token. */
+#define CALLER_ANONYMOUS "anonymous"
+
+/* payment.c: POST /payment */
+void payment_post(Request *request);
+void payment_reply(void *gateway, const BusDelivery *message); /* on tai.reply.<gateway>.<token> */
+/* The answer to a POST (its status says what became of the payment). */
+void payment_answer_outcome(Request *request, const PaymentOutcome *outcome);
+
+/* transaction.c: GET /payment/{id} */
+void transaction_get(Request *request);
+
+/* blacklist.c: /blacklist/{customer_id} */
+void blacklist_get(Request *request);
+void blacklist_put(Request *request);
+void blacklist_delete(Request *request);
+
+/* policy.c: /policy/payment */
+void policy_get(Request *request);
+void policy_put(Request *request);
+
+/* metrics.c: GET /metrics */
+void metrics_get(Request *request);
+
+/* health.c: GET /healthz, GET /readyz */
+void health_get(Request *request);
+void ready_get(Request *request);
+
+#endif
