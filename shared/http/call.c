@@ -8,6 +8,7 @@
 #define TIMEOUT_MS 30000
 #define RETRY_AFTER_MAX_S (24 * 60 * 60)
 #define KEPT_BYTES 16384 /* of a buffer, between requests */
+#define READ_BYTES 4096L /* libcurl's buffer for each call in flight; answers are mostly shorter */
 
 static size_t call_read(char *bytes, size_t size, size_t count, void *context)
 {
@@ -60,6 +61,7 @@ Call *call_make(const char *user_agent, const char *ca_file)
     curl_easy_setopt(call->easy, CURLOPT_PREREQFUNCTION, call_begins);
     curl_easy_setopt(call->easy, CURLOPT_PREREQDATA, call);
     curl_easy_setopt(call->easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(call->easy, CURLOPT_BUFFERSIZE, READ_BYTES);
     curl_easy_setopt(call->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(call->easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(call->easy, CURLOPT_PROXY, ""); /* the environment does not decide where money goes */
