@@ -31,6 +31,7 @@ typedef struct {
 #define BUS_HEADER_EXPECT_LAST "Nats-Expected-Last-Subject-Sequence"
 #define BUS_HEADER_TRACE "traceparent"
 #define BUS_HEADER_REPLY "Tai-Reply"
+#define BUS_HEADER_KEY "Tai-Key" /* the publisher's key that a transaction id is made of */
 #define BUS_HEADER_CONTENT_TYPE "Content-Type"
 
 typedef struct {

@@ -71,6 +71,7 @@ struct Worker {
     int signals; /* signalfd */
     int signals_seen;
     uint32_t random;
+    bool closing; /* answers that still come are dropped: nothing can be published any more */
 };
 
 /* settings.c */

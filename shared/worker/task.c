@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "shared/base/id.h"
 #include "shared/worker/private.h"
 
 #define TASK_ARENA_BLOCK_BYTES 4096
@@ -166,6 +167,9 @@ static void slot_step(TaskSlot *slot, const TaskEvent *event)
 static void slot_answered(TaskRequest *request, TaskEvent event)
 {
     TaskSlot *slot = request->slot;
+    if (slot->lane->worker->closing) {
+        return;
+    }
     slot->outstanding--;
     event.tag = request->tag;
     slot_step(slot, &event);
@@ -237,9 +241,28 @@ void task_sleep(Task *task, int tag, int64_t delay_ms)
     loop_timer_set(slot_loop(slot), &slot->sleep, delay_ms);
 }
 
-void task_send(Task *task, const BusMessage *message)
+/* A subject to publish to: no wildcard, no empty token. */
+static bool reply_is_allowed(Str reply)
 {
-    bus_publish(slot_bus((TaskSlot *)task), message);
+    Str rest = reply;
+    Str token;
+    if (!str_starts_with(reply, STR("tai.reply.")) || reply.length > ID_MAX_LENGTH) {
+        return false;
+    }
+    while (str_next_token(&rest, '.', &token)) {
+        if (!id_is_token(token)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void task_answer(Task *task, Str body)
+{
+    Str reply = bus_delivery_header(&task->message, BUS_HEADER_REPLY);
+    if (reply_is_allowed(reply)) {
+        bus_publish(slot_bus((TaskSlot *)task), &(BusMessage){.subject = reply, .body = body});
+    }
 }
 
 BusMessage task_derive(const Task *task, Str subject, Str body, Str msg_id)

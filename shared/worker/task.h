@@ -52,8 +52,9 @@ void task_eval(Task *task, int tag, const StoreScript *script, const Str *keys, 
 void task_call(Task *task, int tag, const HttpRequest *request);
 void task_sleep(Task *task, int tag, int64_t delay_ms);
 
-/* Core NATS, fire and forget: for the reply to a waiting gateway. */
-void task_send(Task *task, const BusMessage *message);
+/* Tells whoever waits for this task: sends `body` to the input's Tai-Reply, if it has one. Fire and forget. Only
+ * subjects under tai.reply. are answered to, so that a publisher cannot make us write anywhere else. */
+void task_answer(Task *task, Str body);
 
 /* A message to follow from the input: same traceparent and Tai-Reply, `msg_id` (may be empty) as its dedup id. */
 BusMessage task_derive(const Task *task, Str subject, Str body, Str msg_id);

@@ -292,6 +292,7 @@ static void worker_run(Worker *worker)
 
 static void worker_close(Worker *worker)
 {
+    worker->closing = true;
     if (worker->bus != NULL && worker->spec->stop != NULL) {
         worker->spec->stop(worker, worker->spec->context);
     }

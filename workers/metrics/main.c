@@ -1,0 +1,77 @@
+/* tai-metrics: folds the ledgers into figures.
+ *
+ * reads      PAYMENT (tai.payment.>) and ANDON (tai.andon.payment.>), in order, from where the figures end
+ * answers    tai.query.payment.metrics: body "json" (Kaizen) or "prometheus" (text exposition)
+ * keeps      the figures with the sequences they were folded up to, in KV tai_metrics, key payment: a restart neither
+ *            loses nor doubles; several workers each fold for themselves and answer in turn
+ * settings   metrics.*, nats.*, log.*: --help lists them
+ * exit       0 drained, 64 usage, 69 bus unavailable at the start, 78 bad configuration
+ */
+#include "shared/bus/stream.h"
+#include "workers/metrics/metrics.h"
+
+#define START_WAIT_MS 10000
+
+static const char manual[] =
+    "Folds the payment ledger into Kaizen figures and Prometheus metrics, each message exactly once, and answers\n"
+    "tai.query.payment.metrics. Start as many as you like: each folds for itself, and they answer in turn.";
+
+typedef struct {
+    MetricsSettings settings;
+    PaymentFold *payment;
+} Metrics;
+
+static const Setting settings[] = {
+    {"metrics.snapshot_ms", SETTING_INTEGER, SETTING_FIELD(MetricsSettings, snapshot_ms), "1000", 10, 3600000,
+     "how often changed figures are put away, ms"},
+};
+
+static Err metrics_start(Worker *worker, void *context)
+{
+    Metrics *metrics = context;
+    Err err = worker_ensure_ledger(worker, "PAYMENT");
+    if (!err_is(err)) {
+        err = bus_ensure_bucket(worker_bus(worker), "tai_metrics", 1);
+    }
+    if (!err_is(err)) {
+        err = payment_fold_open(worker, &metrics->settings, &metrics->payment);
+    }
+    int64_t deadline_ms = loop_now_ms(worker_loop(worker)) + START_WAIT_MS;
+    while (!err_is(err) && !payment_fold_is_ready(metrics->payment)) {
+        loop_turn(worker_loop(worker), 50);
+        if (loop_now_ms(worker_loop(worker)) >= deadline_ms || worker_is_draining(worker)) {
+            err = err_retry("the figures could not be read in %d ms", START_WAIT_MS);
+        }
+    }
+    return err;
+}
+
+static bool metrics_drained(void *context)
+{
+    const Metrics *metrics = context;
+    return payment_fold_is_saved(metrics->payment);
+}
+
+static void metrics_stop(Worker *worker, void *context)
+{
+    (void)worker;
+    Metrics *metrics = context;
+    payment_fold_close(metrics->payment);
+}
+
+int main(int argc, char **argv)
+{
+    Metrics metrics = {0};
+    return worker_main(argc, argv,
+                       &(WorkerSpec){
+                           .name = "metrics",
+                           .manual = manual,
+                           .settings = settings,
+                           .setting_count = sizeof(settings) / sizeof(settings[0]),
+                           .config = &metrics.settings,
+                           .start = metrics_start,
+                           .stop = metrics_stop,
+                           .drained = metrics_drained,
+                           .context = &metrics,
+                       });
+}
