@@ -53,7 +53,7 @@ Str str_slice(Str text, size_t from, size_t to)
         to = text.length;
     if (from > to)
         from = to;
-    return (Str){text.data != NULL ? text.data + from : NULL, to - from};
+    return (Str){from > 0 ? text.data + from : text.data, to - from};
 }
 
 static bool is_blank(char c)

@@ -33,10 +33,10 @@ FraudPolicy fraud_policy_default(void)
             },
         .reject_at_points = 50,
         .velocity_more_than = 5,
-        .velocity_window_ms = 60 * 1000,
+        .velocity_window_ms = INT64_C(60) * 1000,
         .high_amount_more_than_e4 = 5000 * MAJOR_E4,
         .geolocation_more_than = 1,
-        .geolocation_window_ms = 3600 * 1000,
+        .geolocation_window_ms = INT64_C(3600) * 1000,
     };
 }
 

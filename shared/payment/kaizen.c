@@ -94,8 +94,8 @@ PaymentFigures payment_kaizen_figures(const PaymentKaizen *kaizen)
         .total_transactions = total,
         .successful_transactions = kaizen->status[PAYMENT_SUCCESS],
         .fraudulent_transactions = kaizen->status[PAYMENT_REJECTED],
-        .success_rate_percent_e2 = ratio(kaizen->status[PAYMENT_SUCCESS], total, 100 * 100),
-        .fraud_rate_percent_e2 = ratio(kaizen->status[PAYMENT_REJECTED], total, 100 * 100),
+        .success_rate_percent_e2 = ratio(kaizen->status[PAYMENT_SUCCESS], total, 10000),
+        .fraud_rate_percent_e2 = ratio(kaizen->status[PAYMENT_REJECTED], total, 10000),
         .avg_latency_ms_e2 = ratio(kaizen->duration_sum_ms, total, 100),
         .circuit_breaker_trips = kaizen->breaker_trips,
     };
