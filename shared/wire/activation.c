@@ -15,7 +15,7 @@ Str wire_encode_payment_policy_activated(Arena *arena, uint64_t revision, Str do
 Err wire_decode_payment_policy_activated(Arena *arena, Str body, uint64_t *revision, Str *document, int64_t *when_ms)
 {
     Tai__V1__PaymentPolicyActivated *packed = NULL;
-    Err err = message_unpack(arena, &tai__v1__payment_policy_activated__descriptor, body, &packed);
+    Err err = message_unpack(arena, &tai__v1__payment_policy_activated__descriptor, body, MESSAGE_BODY_MAX, &packed);
     if (err_is(err)) {
         return err;
     }

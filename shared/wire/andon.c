@@ -21,7 +21,7 @@ static Err check(const Andon *andon)
 Err wire_decode_andon(Arena *arena, Str body, Andon *andon)
 {
     Tai__V1__Andon *packed = NULL;
-    Err err = message_unpack(arena, &tai__v1__andon__descriptor, body, &packed);
+    Err err = message_unpack(arena, &tai__v1__andon__descriptor, body, MESSAGE_SMALL_BODY_MAX, &packed);
     if (err_is(err)) {
         return err;
     }

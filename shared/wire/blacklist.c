@@ -6,7 +6,8 @@
 Err wire_decode_payment_blacklist(Arena *arena, Str body, PaymentBlacklistChange *change)
 {
     Tai__V1__PaymentBlacklistChange *packed = NULL;
-    Err err = message_unpack(arena, &tai__v1__payment_blacklist_change__descriptor, body, &packed);
+    Err err =
+        message_unpack(arena, &tai__v1__payment_blacklist_change__descriptor, body, MESSAGE_SMALL_BODY_MAX, &packed);
     if (err_is(err)) {
         return err;
     }

@@ -36,7 +36,7 @@ static Err read_judged_signal(Arena *arena, const Tai__V1__PaymentDecision *pack
 Err wire_decode_payment_decision(Arena *arena, Str body, PaymentDecision *decision)
 {
     Tai__V1__PaymentDecision *packed = NULL;
-    Err err = message_unpack(arena, &tai__v1__payment_decision__descriptor, body, &packed);
+    Err err = message_unpack(arena, &tai__v1__payment_decision__descriptor, body, MESSAGE_BODY_MAX, &packed);
     if (err_is(err)) {
         return err;
     }

@@ -19,7 +19,7 @@ static Err read_counts(const char *name, const uint64_t *packed, size_t packed_c
 Err wire_decode_payment_kaizen(Arena *arena, Str body, PaymentKaizen *kaizen)
 {
     Tai__V1__PaymentKaizen *packed = NULL;
-    Err err = message_unpack(arena, &tai__v1__payment_kaizen__descriptor, body, &packed);
+    Err err = message_unpack(arena, &tai__v1__payment_kaizen__descriptor, body, MESSAGE_SMALL_BODY_MAX, &packed);
     if (err_is(err)) {
         return err;
     }

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#define UNPACK_BASE_BYTES ((size_t)64 * 1024)
+#define UNPACK_BASE_BYTES 16384              /* fifty entries of metadata, and room for what is still to come */
 #define TIME_MAX_MS INT64_C(253402300799999) /* the last ms of the year 9999 */
 
 typedef union {
@@ -37,10 +37,11 @@ static void unpack_free(void *context, void *block)
     (void)block;
 }
 
-Err message_unpack(Arena *arena, const ProtobufCMessageDescriptor *descriptor, Str body, void *message_out)
+Err message_unpack(Arena *arena, const ProtobufCMessageDescriptor *descriptor, Str body, size_t body_max,
+                   void *message_out)
 {
-    if (body.length > MESSAGE_BODY_MAX) {
-        return err_reject("body: longer than %d bytes", MESSAGE_BODY_MAX);
+    if (body.length > body_max) {
+        return err_reject("body: longer than %zu bytes", body_max);
     }
     UnpackMemory memory = {.arena = arena, .left_bytes = UNPACK_BASE_BYTES + 2 * body.length};
     ProtobufCAllocator allocator = {.alloc = unpack_alloc, .free = unpack_free, .allocator_data = &memory};
@@ -49,7 +50,7 @@ Err message_unpack(Arena *arena, const ProtobufCMessageDescriptor *descriptor, S
     if (message == NULL) {
         return err_reject("body: not a %s message", descriptor->name);
     }
-    *(ProtobufCMessage **)message_out = message;
+    memcpy(message_out, &message, sizeof(message)); /* a pointer of any message type */
     return err_none();
 }
 
@@ -114,14 +115,10 @@ Err message_check_time(const char *name, int64_t time_ms)
     return err_none();
 }
 
-Err message_check_request(const PaymentSignal *signal)
-{
-    PaymentSignal named = *signal;
-    named.publisher = STR("subject");
-    return payment_signal_check(&named);
-}
-
 Err message_check_transaction(const PaymentSignal *signal)
 {
-    return signal->transaction_id.length > 0 ? payment_signal_check(signal) : err_reject("transaction_id: missing");
+    if (signal->transaction_id.length == 0) {
+        return err_reject("transaction_id: missing");
+    }
+    return signal->publisher.length > 0 ? payment_signal_check(signal) : err_reject("publisher: missing");
 }

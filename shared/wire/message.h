@@ -10,14 +10,16 @@
 #include "shared/payment/payment.h"
 #include "tai/v1/payment.pb-c.h"
 
-/* Bodies of everything on the bus but signals, which PAYMENT_BODY_MAX bounds. */
+/* Bytes of a body: what carries a signal or a document, and what is small by nature. */
 #define MESSAGE_BODY_MAX 131072
+#define MESSAGE_SMALL_BODY_MAX 8192
 
 #define MESSAGE_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Unpacks the body into the arena. REJECT where it is no such message, and where it would take up far more memory
- * than its own size (tens of thousands of empty fields). */
-MUST_USE Err message_unpack(Arena *arena, const ProtobufCMessageDescriptor *descriptor, Str body, void *message_out);
+/* Unpacks the body into the arena; message_out points to a pointer of the message's type. REJECT where it is no such
+ * message, and where it would take up far more memory than its own size (tens of thousands of empty fields). */
+MUST_USE Err message_unpack(Arena *arena, const ProtobufCMessageDescriptor *descriptor, Str body, size_t body_max,
+                            void *message_out);
 Str message_pack(Arena *arena, const void *message);
 
 /* A text of an unpacked message, and where it goes. */
@@ -53,9 +55,7 @@ Tai__V1__FraudVerdict *message_write_verdict(Arena *arena, const FraudVerdict *v
 MUST_USE Err message_read_signal(Arena *arena, const Tai__V1__PaymentSignal *packed, PaymentSignal *signal);
 Tai__V1__PaymentSignal *message_write_signal(Arena *arena, const PaymentSignal *signal);
 
-/* payment_signal_check() for what a publisher sent: its name is not in the body but in the subject. */
-MUST_USE Err message_check_request(const PaymentSignal *signal);
-/* payment_signal_check() for what our own processes say about a transaction: id and publisher must be there. */
+/* payment_signal_check(), and id and publisher must be there: for what our own processes say about a transaction. */
 MUST_USE Err message_check_transaction(const PaymentSignal *signal);
 
 #endif

@@ -86,7 +86,7 @@ static Err read_parts(Arena *arena, const Tai__V1__PaymentOutcome *packed, Payme
 Err wire_decode_payment_outcome(Arena *arena, Str body, PaymentOutcome *outcome)
 {
     Tai__V1__PaymentOutcome *packed = NULL;
-    Err err = message_unpack(arena, &tai__v1__payment_outcome__descriptor, body, &packed);
+    Err err = message_unpack(arena, &tai__v1__payment_outcome__descriptor, body, MESSAGE_BODY_MAX, &packed);
     if (err_is(err)) {
         return err;
     }

@@ -5,7 +5,6 @@
 
 #include "shared/base/json.h"
 #include "shared/wire/document.h"
-#include "shared/wire/message.h"
 #include "shared/wire/payment.h"
 
 #define REQUEST_DEPTH_MAX 2 /* the object, and metadata in it */
@@ -139,7 +138,7 @@ static Err read_request(Arena *arena, Str body, json_t *object, PaymentSignal *s
     if (!err_is(err)) {
         err = check_required(signal);
     }
-    return err_is(err) ? err : message_check_request(signal);
+    return err_is(err) ? err : payment_signal_check(signal);
 }
 
 Err wire_decode_payment_signal_json(Arena *arena, Str body, PaymentSignal *signal)

@@ -53,13 +53,13 @@ static Err decode_protobuf(Arena *arena, Str body, PaymentSignal *signal)
         return err_reject("body: longer than %d bytes", PAYMENT_BODY_MAX);
     }
     Tai__V1__PaymentSignal *packed = NULL;
-    Err err = message_unpack(arena, &tai__v1__payment_signal__descriptor, body, &packed);
+    Err err = message_unpack(arena, &tai__v1__payment_signal__descriptor, body, (size_t)PAYMENT_BODY_MAX, &packed);
     if (err_is(err)) {
         return err_reject("body: neither a JSON object nor a tai.v1.PaymentSignal message");
     }
     err = message_read_signal(arena, packed, signal);
     if (!err_is(err)) {
-        err = message_check_request(signal);
+        err = payment_signal_check(signal);
     }
     return err;
 }

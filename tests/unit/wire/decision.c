@@ -52,6 +52,8 @@ Test(decision, an_intent_that_cannot_be_right_is_refused)
     decision = sample_decision();
     decision.signal.publisher = STR("a.b");
     assert_refused(&decision, "publisher: must be 1 to 128 of A-Z a-z 0-9 _ : -");
+    decision.signal.publisher = (Str){0};
+    assert_refused(&decision, "publisher: missing");
     decision = sample_decision();
     decision.signal.money.minor = -1;
     assert_refused(&decision, "amount: must be more than zero");

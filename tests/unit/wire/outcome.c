@@ -156,6 +156,16 @@ Test(blacklist, a_change_for_nobody_is_refused)
     arena_release(&arena);
 }
 
+Test(blacklist, a_change_with_a_body_larger_than_any_reason_is_refused)
+{
+    Arena arena = sample_arena();
+    char body[8193] = {0};
+    PaymentBlacklistChange change;
+    sample_assert_refused(wire_decode_payment_blacklist(&arena, (Str){body, sizeof(body)}, &change),
+                          "body: longer than 8192 bytes", "8193 bytes");
+    arena_release(&arena);
+}
+
 Test(activation, a_policy_that_became_live_comes_back_as_it_was_sent)
 {
     Arena arena = sample_arena();

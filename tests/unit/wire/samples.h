@@ -126,13 +126,13 @@ static inline void sample_put_varint(Buffer *out, uint64_t value)
     buffer_append_char(out, (char)value);
 }
 
-static inline void sample_put_number(Buffer *out, unsigned field, uint64_t value)
+static inline void sample_put_number(Buffer *out, uint64_t field, uint64_t value)
 {
     sample_put_varint(out, field * 8);
     sample_put_varint(out, value);
 }
 
-static inline void sample_put_bytes(Buffer *out, unsigned field, Str bytes)
+static inline void sample_put_bytes(Buffer *out, uint64_t field, Str bytes)
 {
     sample_put_varint(out, field * 8 + 2);
     sample_put_varint(out, bytes.length);

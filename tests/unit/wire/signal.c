@@ -23,6 +23,24 @@ Test(signal, a_signal_without_anything_optional_comes_back)
     arena_release(&arena);
 }
 
+Test(signal, fifty_long_pairs_of_metadata_come_back)
+{
+    Arena arena = sample_arena();
+    static char value[PAYMENT_METADATA_VALUE_MAX];
+    memset(value, 'v', sizeof(value));
+    static PaymentMetadata metadata[PAYMENT_METADATA_MAX];
+    for (size_t i = 0; i < PAYMENT_METADATA_MAX; i++) {
+        metadata[i] = (PaymentMetadata){arena_print(&arena, "a_key_%zu", i), {value, sizeof(value)}};
+    }
+    PaymentSignal sent = sample_signal();
+    sent.metadata = metadata;
+    sent.metadata_count = PAYMENT_METADATA_MAX;
+    PaymentSignal signal;
+    sample_assert_ok(wire_decode_payment_signal(&arena, wire_encode_payment_signal(&arena, &sent), &signal));
+    cr_assert(sample_same_signal(&signal, &sent));
+    arena_release(&arena);
+}
+
 Test(signal, the_bytes_on_the_bus_do_not_change)
 {
     Arena arena = sample_arena();
@@ -60,7 +78,7 @@ static void put_valid(Buffer *out)
 static void assert_refused(void (*put)(Buffer *), const char *reason)
 {
     Arena arena = sample_arena();
-    Buffer body = arena_buffer(&arena, PAYMENT_BODY_MAX);
+    Buffer body = arena_buffer(&arena, 65536);
     put(&body);
     PaymentSignal signal;
     sample_assert_refused(wire_decode_payment_signal(&arena, buffer_str(&body), &signal), reason, reason);
