@@ -46,7 +46,7 @@ Err message_unpack(Arena *arena, const ProtobufCMessageDescriptor *descriptor, S
     UnpackMemory memory = {.arena = arena, .left_bytes = UNPACK_BASE_BYTES + 2 * body.length};
     ProtobufCAllocator allocator = {.alloc = unpack_alloc, .free = unpack_free, .allocator_data = &memory};
     const uint8_t *bytes = (const uint8_t *)(body.length > 0 ? body.data : "");
-    ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, &allocator, body.length, bytes);
+    const void *message = protobuf_c_message_unpack(descriptor, &allocator, body.length, bytes);
     if (message == NULL) {
         return err_reject("body: not a %s message", descriptor->name);
     }
