@@ -215,8 +215,9 @@ static void payment_compare(void *context, Err err, const BusDelivery *message)
     watch_look(request);
 }
 
-static void payment_not_yet(Request *request)
+static void payment_not_yet(Request *request, const Err *why)
 {
+    (void)why;
     payment_answer_when_over(request);
 }
 
@@ -252,6 +253,7 @@ static void payment_begin_keyed(Request *request)
         return;
     }
     BusMessage message = payment_message(request);
+    bus_message_add(&message, BUS_HEADER_KEY, request->fields.key); /* proves that the id is this caller's */
     bus_message_expect_new(&message);
     request_store(request, &message, payment_keyed_stored);
 }
@@ -261,10 +263,6 @@ static void payment_begin_keyed(Request *request)
 /* Overload is told before any work is done for the request. */
 static bool payment_is_admitted(Request *request)
 {
-    if (!bus_is_connected(request->gateway->bus)) {
-        problem_answer(request, PROBLEM_UNAVAILABLE, "the bus cannot be reached; nothing was done");
-        return false;
-    }
     if (!admission_allows(request->gateway)) {
         problem_answer(request, PROBLEM_OVERLOADED, "the policy lane is too far behind; nothing was done");
         return false;

@@ -1,6 +1,5 @@
 /* charge - the life of one charge as a pure state machine: what is known goes in, the next move comes out.
- * Two functions decide how things end: give_up() while untouched, keep() once touched. Nothing else fails a charge but
- * the gateway's own refusal. */
+ * Two functions decide how things end: give_up() while untouched, keep() once touched. Nothing else fails a charge. */
 #include "shared/payment/charge.h"
 
 static const char deadline_exceeded[] = "deadline_exceeded";
@@ -177,8 +176,9 @@ ChargeMove charge_answered(Charge *charge, const ChargeSettings *settings, Charg
         charge->touched = true;
         return finish(PAYMENT_DECLINED, NULL);
     case CHARGE_REFUSED:
-        charge->touched = true;
-        return finish(PAYMENT_FAILED, gateway_refused);
+        /* Refused before the key was looked up (a revoked secret, a parameter): says nothing of an earlier call. */
+        charge->attempts_made = settings->attempts;
+        return charge->touched ? keep(charge, settings, 0, now_ms, random) : give_up(charge, gateway_refused);
     case CHARGE_THROTTLED:
         charge->attempts_made += charge->touched ? 1 : 0;
         return pause_call(charge, settings, retry_after_ms, now_ms, random);

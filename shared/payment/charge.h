@@ -26,7 +26,7 @@ ChargeSettings charge_settings_default(void);
 typedef enum {
     CHARGE_SUCCEEDED,   /* evidence: captured */
     CHARGE_DECLINED,    /* evidence: the card was declined (402, card_error) */
-    CHARGE_REFUSED,     /* evidence: another 4xx, nothing was done and asking again cannot help */
+    CHARGE_REFUSED,     /* another 4xx: nothing was done by this call; of an earlier one it says nothing */
     CHARGE_THROTTLED,   /* 429: nothing was done, come back later */
     CHARGE_UNREACHABLE, /* no byte was sent */
     CHARGE_UNCLEAR,     /* timeout, broken answer, 5xx, 409 while another call with the key is under way */

@@ -2,7 +2,7 @@
  *
  * pulls      PAYMENT/policy  tai.payment.signal.>
  * publishes  tai.payment.decision.{approved,rejected}; tai.payment.outcome.<id> for what it rejects and for what is
- *            past its deadline; tai.payment.policy for every policy document that becomes live; tai.dead.payment.policy
+ *            past its deadline; tai.payment.claim.<id> for ids that publishers choose; tai.payment.policy for every policy document that becomes live; tai.dead.payment.policy
  * keeps      the live policy (KV tai_policy, key payment) and the blacklist (tai.payment.blacklist.>), both read again
  *            at every start; fraud counters live in Redis and may be lost
  * settings   policy.*, nats.*, redis.*, log.*: --help lists them
@@ -20,7 +20,7 @@ static const char manual[] =
 
 static const Setting settings[] = {
     {"policy.deadline_ms", SETTING_INTEGER, SETTING_FIELD(PolicySettings, deadline_ms), "300000", 100,
-     INT64_C(86400000), "how long after its signal a charge may still be begun, ms"},
+     540000, "how long after its signal a charge may still be begun; within the dedup window of 10 min, ms"},
 };
 
 static bool policy_is_loaded(const Policy *policy)

@@ -7,7 +7,8 @@
  *
  * A key of the publisher's own (Nats-Msg-Id on the plain subject) is first turned into a signal on the subject of its
  * transaction, as the gateway does for an Idempotency-Key: the server admits one for each subject, so both ways in
- * share one dedup, for as long as the ledger lasts.
+ * share one dedup, for as long as the ledger lasts. An id that a publisher chose itself is claimed in the same way, on
+ * tai.payment.claim.<id>.
  */
 #include "shared/base/trace.h"
 #include "shared/wire/digest.h"
@@ -23,7 +24,7 @@
 
 #define KEY_MAX 255
 
-enum { TAG_FEATURES, TAG_DECISION, TAG_OUTCOME, TAG_EARLIER, TAG_KEYED };
+enum { TAG_FEATURES, TAG_DECISION, TAG_OUTCOME, TAG_EARLIER, TAG_KEYED, TAG_CLAIM, TAG_CLAIMED };
 
 /* Counts the signal itself by its transaction id, once however often it is delivered, at the ledger's time; answers
  * how many signals and currencies of the customer the windows up to that moment hold. Counters are kept for the window
@@ -47,7 +48,8 @@ StoreScript payment_fraud_script(void)
 
 typedef struct {
     PaymentDecision decision;
-    Str outcome; /* encoded */
+    bool claimed; /* the id must be claimed before it is judged */
+    Str outcome;  /* encoded */
 } Judgement;
 
 static int64_t keep_ms(const Task *task)
@@ -77,65 +79,50 @@ static Err subject_read(Str subject, Str *publisher, Str *transaction_id)
     return err_none();
 }
 
-/* The gateway names its payments itself: a ULID, the same in body and Nats-Msg-Id. */
-static bool is_made_id(Str id, int64_t stream_time_ms)
+/* The gateway names its payments itself: "txn_" and a ULID, the same in body and Nats-Msg-Id. It cannot have been used
+ * before when it was made just now. */
+static Err made_id_check(Str id, int64_t stream_time_ms, bool *fresh)
 {
     uint64_t time_ms = 0;
     if (!str_starts_with(id, STR("txn_")) || !id_ulid_time(str_slice(id, 4, id.length), &time_ms)) {
-        return false;
+        return err_reject("transaction_id: must be \"txn_\" and a ULID");
     }
     int64_t distance_ms = stream_time_ms - (int64_t)time_ms;
-    return distance_ms < FRESH_WITHIN_MS && distance_ms > -FRESH_WITHIN_MS;
-}
-
-/* The last token of the subject. It must be the publisher's own, or one publisher could end another's payment: made of
- * publisher and key, or beginning with the publisher's name. Admitted as the first of its subject, it is the only
- * signal of the transaction. */
-static Err named_check(const BusDelivery *message, Str publisher, Str named)
-{
-    Str key = bus_delivery_header(message, BUS_HEADER_KEY);
-    char made[TRANSACTION_ID_MAX];
-    if (key.length != 0) {
-        transaction_id_print_keyed(publisher, key, made);
-        return str_equal(named, str_from(made)) ? err_none()
-                                                : err_reject("subject: the transaction id is not that of its Tai-Key");
-    }
-    Str after = str_slice(named, publisher.length, named.length);
-    if (!str_starts_with(named, publisher) || after.length < 2 ||
-        (after.data[0] != '-' && after.data[0] != '_' && after.data[0] != ':')) {
-        return err_reject("subject: a transaction id of the publisher's own must begin with \"" STR_FMT "-\"",
-                          STR_ARG(publisher));
-    }
+    *fresh = distance_ms < FRESH_WITHIN_MS && distance_ms > -FRESH_WITHIN_MS;
     return err_none();
 }
 
-/* Gives the transaction its id, the same on every delivery. */
-static Err transaction_name(Task *task, Str named, PaymentDecision *decision)
+/* Gives the transaction its id, the same on every delivery. A decision is taken once for each id: the server admits
+ * one signal for a key's subject, an id made just now was not used before, and every other id is claimed on the ledger
+ * first. A second delivery of a signal repeats its decision within the dedup window, because its deadline is earlier. */
+static Err transaction_name(Task *task, Str named, Judgement *judgement)
 {
     const BusDelivery *message = &task->message;
-    PaymentSignal *signal = &decision->signal;
+    PaymentSignal *signal = &judgement->decision.signal;
     Str stated = signal->transaction_id;
-    bool first_delivery = message->delivered == 1;
+    Str key = bus_delivery_header(message, BUS_HEADER_KEY);
+    char id[TRANSACTION_ID_MAX];
     if (stated.length != 0 && !str_equal(stated, bus_delivery_header(message, BUS_HEADER_MSG_ID)) &&
         !str_equal(stated, named)) {
         return err_reject("transaction_id: must be the Nats-Msg-Id or the last token of the subject");
     }
     if (named.length != 0) {
         signal->transaction_id = named;
-        decision->fresh =
-            first_delivery && str_equal(bus_delivery_header(message, BUS_HEADER_EXPECT_LAST), STR("0"));
-        return named_check(message, signal->publisher, named);
+        judgement->claimed = key.length == 0 ||
+                             !str_equal(bus_delivery_header(message, BUS_HEADER_EXPECT_LAST), STR("0"));
+        transaction_id_print_keyed(signal->publisher, key, id);
+        return str_starts_with(named, STR("txn_")) && !(key.length != 0 && str_equal(named, str_from(id)))
+                   ? err_reject("subject: an id that begins with txn_ must be the one made of its Tai-Key")
+                   : err_none();
     }
     if (stated.length != 0) {
-        decision->fresh = first_delivery && is_made_id(stated, message->time_ms);
-        return id_is_token(stated) && str_starts_with(stated, STR("txn_"))
-                   ? err_none()
-                   : err_reject("transaction_id: must be \"txn_\" and a ULID");
+        Err err = made_id_check(stated, message->time_ms, &judgement->decision.fresh);
+        judgement->claimed = !judgement->decision.fresh;
+        return err;
     }
-    char id[TRANSACTION_ID_MAX];
+    judgement->decision.fresh = true;
     transaction_id_print_sequence(STR("PAYMENT"), message->sequence, message->time_ms, id);
     signal->transaction_id = arena_copy(&task->arena, str_from(id));
-    decision->fresh = first_delivery;
     return err_none();
 }
 
@@ -150,16 +137,17 @@ static Err signal_read(Task *task, PaymentDecision *decision, Str *named)
     return err;
 }
 
-static Err signal_complete(Task *task, const Policy *policy, Str named, PaymentDecision *decision)
+static Err signal_complete(Task *task, const Policy *policy, Str named, Judgement *judgement)
 {
     const BusDelivery *message = &task->message;
+    PaymentDecision *decision = &judgement->decision;
     int64_t before_ms = message->time_ms - decision->signal.received_ms;
     if (before_ms < 0 || before_ms > FRESH_WITHIN_MS) { /* not a time that the gateway gave */
         decision->signal.received_ms = message->time_ms;
     }
     decision->signal_sequence = message->sequence;
     decision->deadline_ms = message->time_ms + policy->settings.deadline_ms;
-    return transaction_name(task, named, decision);
+    return transaction_name(task, named, judgement);
 }
 
 /* --- results ------------------------------------------------------------------------------------------------------ */
@@ -186,6 +174,25 @@ static void publish_keyed(Task *task, Str publisher)
     bus_message_add(&message, BUS_HEADER_CONTENT_TYPE, bus_delivery_header(&task->message, BUS_HEADER_CONTENT_TYPE));
     bus_message_expect_new(&message);
     task_store(task, TAG_KEYED, &message);
+}
+
+static Str claim_subject(Task *task, const Judgement *judgement)
+{
+    return arena_print(&task->arena, "tai.payment.claim." STR_FMT, STR_ARG(judgement->decision.signal.transaction_id));
+}
+
+/* "<publisher> <sequence of the signal>": the first to say so owns the id. */
+static Str claim_body(Task *task, const Judgement *judgement)
+{
+    return arena_print(&task->arena, STR_FMT " %llu", STR_ARG(judgement->decision.signal.publisher),
+                       (unsigned long long)task->message.sequence);
+}
+
+static void publish_claim(Task *task, const Judgement *judgement)
+{
+    BusMessage message = task_derive(task, claim_subject(task, judgement), claim_body(task, judgement), (Str){0});
+    bus_message_expect_new(&message);
+    task_store(task, TAG_CLAIM, &message);
 }
 
 static Str outcome_subject(Task *task, const PaymentDecision *decision)
@@ -246,6 +253,16 @@ static void ask_features(Task *task, const Policy *policy, const PaymentDecision
 
 /* --- steps -------------------------------------------------------------------------------------------------------- */
 
+static void signal_judge(Task *task, const Policy *policy, Judgement *judgement)
+{
+    judgement->decision.decided_ms = task->unix_ms;
+    if (task->unix_ms >= judgement->decision.deadline_ms) {
+        publish_outcome(task, judgement, PAYMENT_FAILED, STR("deadline_exceeded"));
+        return;
+    }
+    ask_features(task, policy, &judgement->decision);
+}
+
 static void signal_begun(Task *task, const Policy *policy)
 {
     Judgement *judgement = arena_alloc(&task->arena, sizeof(*judgement));
@@ -257,18 +274,17 @@ static void signal_begun(Task *task, const Policy *policy)
         return;
     }
     if (!err_is(err)) {
-        err = signal_complete(task, policy, named, &judgement->decision);
+        err = signal_complete(task, policy, named, judgement);
     }
     if (err_is(err)) {
         task_bury(task, err);
         return;
     }
-    judgement->decision.decided_ms = task->unix_ms;
-    if (task->unix_ms >= judgement->decision.deadline_ms) {
-        publish_outcome(task, judgement, PAYMENT_FAILED, STR("deadline_exceeded"));
-        return;
+    if (judgement->claimed) {
+        publish_claim(task, judgement);
+    } else {
+        signal_judge(task, policy, judgement);
     }
-    ask_features(task, policy, &judgement->decision);
 }
 
 static void signal_evaluated(Task *task, const Policy *policy, const TaskEvent *event)
@@ -293,25 +309,61 @@ static void signal_evaluated(Task *task, const Policy *policy, const TaskEvent *
     publish_decision(task, judgement);
 }
 
-static void signal_stored(Task *task, const TaskEvent *event)
+/* The id is taken: by this signal in an earlier delivery, by an earlier signal of this publisher, which stands, or by
+ * somebody else. */
+static void signal_claimed(Task *task, const Policy *policy, const TaskEvent *event)
 {
     Judgement *judgement = task->state;
-    if (event->tag == TAG_KEYED && event->stored->exists) {
-        task_done(task); /* a repeat: the first one stands */
-    } else if (event->tag == TAG_OUTCOME && event->stored->exists) {
+    Str rest = event->message != NULL ? event->message->body : (Str){0};
+    Str owner;
+    if (err_is(event->err) || !str_next_token(&rest, ' ', &owner)) {
+        task_keep(task, keep_ms(task), err_retry("the claim of the transaction id could not be read"));
+    } else if (str_equal(event->message->body, claim_body(task, judgement))) {
+        signal_judge(task, policy, judgement);
+    } else if (str_equal(owner, judgement->decision.signal.publisher)) {
         task_get_last(task, TAG_EARLIER, STR("PAYMENT"), outcome_subject(task, &judgement->decision));
-    } else if (err_is(event->err)) {
-        task_keep(task, keep_ms(task), event->err);
-    } else if (event->tag == TAG_KEYED) {
-        task_done(task);
-    } else if (event->tag == TAG_OUTCOME) {
-        task_answer(task, judgement->outcome);
-        task_done(task);
-    } else if (judgement->decision.verdict.rejected) {
-        publish_outcome(task, judgement, PAYMENT_REJECTED, (Str){0});
     } else {
-        task_done(task);
+        task_bury(task, err_reject("transaction_id: belongs to another publisher"));
     }
+}
+
+static void signal_stored(Task *task, const Policy *policy, const TaskEvent *event)
+{
+    Judgement *judgement = task->state;
+    if (event->stored->exists) {
+        switch (event->tag) {
+        case TAG_KEYED: /* a repeat: the first one stands */
+            task_done(task);
+            return;
+        case TAG_CLAIM:
+            task_get_last(task, TAG_CLAIMED, STR("PAYMENT"), claim_subject(task, judgement));
+            return;
+        default:
+            task_get_last(task, TAG_EARLIER, STR("PAYMENT"), outcome_subject(task, &judgement->decision));
+            return;
+        }
+    }
+    if (err_is(event->err)) {
+        task_keep(task, keep_ms(task), event->err);
+        return;
+    }
+    switch (event->tag) {
+    case TAG_CLAIM:
+        signal_judge(task, policy, judgement);
+        return;
+    case TAG_DECISION:
+        if (judgement->decision.verdict.rejected) {
+            publish_outcome(task, judgement, PAYMENT_REJECTED, (Str){0});
+            return;
+        }
+        break;
+    case TAG_OUTCOME:
+        task_answer(task, judgement->outcome);
+        break;
+    default:
+        break;
+    }
+    task_done(task);
 }
 
 /* An outcome was there before: a redelivery, or a repeat of the same transaction. It stands. */
@@ -319,8 +371,12 @@ static void signal_earlier(Task *task, const TaskEvent *event)
 {
     const Judgement *judgement = task->state;
     PaymentOutcome earlier;
-    if (err_is(event->err) || event->message == NULL) {
-        task_keep(task, keep_ms(task), err_retry("the outcome that exists could not be read"));
+    if (!err_is(event->err) && event->message == NULL) {
+        task_done(task); /* the first signal is still on its way */
+        return;
+    }
+    if (err_is(event->err)) {
+        task_keep(task, keep_ms(task), event->err);
         return;
     }
     Err err = wire_decode_payment_outcome(&task->arena, event->message->body, &earlier);
@@ -346,10 +402,14 @@ void payment_signal_step(void *context, Task *task, const TaskEvent *event)
         signal_evaluated(task, policy, event);
         break;
     case TASK_STORED:
-        signal_stored(task, event);
+        signal_stored(task, policy, event);
         break;
     case TASK_READ:
-        signal_earlier(task, event);
+        if (event->tag == TAG_CLAIMED) {
+            signal_claimed(task, policy, event);
+        } else {
+            signal_earlier(task, event);
+        }
         break;
     case TASK_CALLED:
     case TASK_WOKEN:
