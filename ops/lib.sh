@@ -98,6 +98,22 @@ stack_names() {
     names+=(gateway)
 }
 
+# port_holder port: "taken" and, where we may see it, by whom. Looks only at what listens, on any address.
+port_holder() {
+    local hex inode link holder
+    hex=$(printf '%04X' "$1")
+    inode=$(awk -v port=":$hex" '$4 == "0A" && substr($2, length($2) - 4) == port { print $10; exit }' \
+        /proc/net/tcp /proc/net/tcp6 2>/dev/null)
+    [[ $inode ]] || return 1
+    link=$(find /proc/[0-9]*/fd -lname "socket:\[$inode\]" -print -quit 2>/dev/null) || true
+    holder=${link#/proc/} holder=${holder%%/*}
+    if [[ $holder ]]; then
+        printf 'taken by %s (pid %s)' "$(cat "/proc/$holder/comm" 2>/dev/null)" "$holder"
+    else
+        printf 'taken'
+    fi
+}
+
 # --- packages -------------------------------------------------------------------------------------------------------
 
 # packages_of section...: the names in ops/packages.
