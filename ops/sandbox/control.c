@@ -158,13 +158,14 @@ static void control_write_line(const Charge *charge, Buffer *out)
 
 /* The youngest captured charge stands for its key, so that each key has one line; those without a key have their own.
  */
-bool control_write_csv(const Sandbox *sandbox, uint64_t *from, Buffer *out)
+bool control_write_csv(const Sandbox *sandbox, uint64_t *line, Buffer *out)
 {
-    if (*from == 0) {
+    if (*line == 0) {
         buffer_append(out, STR("key,count,amount,currency,transaction_id\n"));
+        *line = 1;
     }
-    for (; *from < sandbox->book.count; (*from)++) {
-        const Charge *charge = sandbox->book.charges[*from];
+    for (; *line <= sandbox->book.count; (*line)++) {
+        const Charge *charge = sandbox->book.charges[*line - 1];
         size_t length = out->length;
         bool stands_for_key = charge->key.length == 0 || table_find(&sandbox->book.captured, charge->key) == charge;
         if (charge->state != CHARGE_CAPTURED || !stands_for_key) {

@@ -6,7 +6,7 @@
 
 Answer control_answer(Sandbox *sandbox, const Request *request);
 
-/* Writes captured keys as CSV lines from charge `*from` on, as many as fit `out`; false when nothing is left. */
-bool control_write_csv(const Sandbox *sandbox, uint64_t *from, Buffer *out);
+/* Writes the book as CSV from `*line` on (0: the head), as much as fits `out`; false when nothing is left. */
+bool control_write_csv(const Sandbox *sandbox, uint64_t *line, Buffer *out);
 
 #endif

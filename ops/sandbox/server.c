@@ -49,7 +49,7 @@ typedef struct {
 
 typedef struct {
     const Sandbox *sandbox;
-    uint64_t next;
+    uint64_t line;
     char part[CSV_PART_BYTES];
     size_t part_length;
     size_t part_sent;
@@ -73,7 +73,7 @@ static ssize_t server_read_csv(void *context, uint64_t position, char *out, size
     CsvStream *stream = context;
     if (stream->part_sent == stream->part_length) {
         Buffer part = buffer_over(stream->part, sizeof stream->part);
-        bool more = control_write_csv(stream->sandbox, &stream->next, &part);
+        bool more = control_write_csv(stream->sandbox, &stream->line, &part);
         stream->part_length = part.length;
         stream->part_sent = 0;
         if (!more) {
@@ -315,11 +315,11 @@ static Err server_start(Server *server, const struct sockaddr_storage *address)
     if (address->ss_family == AF_INET6) {
         flags |= MHD_USE_IPv6;
     }
-    server->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, server_handle, server, MHD_OPTION_EXTERNAL_LOGGER, server_ignore_log, NULL,
-        MHD_OPTION_SOCK_ADDR, address, MHD_OPTION_NOTIFY_COMPLETED, server_end, server, MHD_OPTION_CONNECTION_LIMIT,
-        server_connection_limit(), MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S, MHD_OPTION_LISTENING_ADDRESS_REUSE,
-        1U, MHD_OPTION_LISTEN_BACKLOG_SIZE, 4096U, MHD_OPTION_END);
+    server->daemon =
+        MHD_start_daemon(flags, 0, NULL, NULL, server_handle, server, MHD_OPTION_EXTERNAL_LOGGER, server_ignore_log,
+                         NULL, MHD_OPTION_SOCK_ADDR, address, MHD_OPTION_NOTIFY_COMPLETED, server_end, server,
+                         MHD_OPTION_CONNECTION_LIMIT, server_connection_limit(), MHD_OPTION_CONNECTION_TIMEOUT,
+                         IDLE_TIMEOUT_S, MHD_OPTION_LISTEN_BACKLOG_SIZE, 4096U, MHD_OPTION_END);
     return server->daemon != NULL ? err_none() : err_retry("cannot listen there: %s", strerror(errno));
 }
 
