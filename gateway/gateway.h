@@ -56,6 +56,7 @@ typedef struct {
     Entropy entropy;
     int64_t ready_until_ms;    /* the ledger answered a moment ago */
     bool searching;            /* a costly search of the ledger is on its way */
+    int64_t search_began_ms;   /* the last one */
     int64_t search_after_ms;   /* the next one not earlier */
     int64_t draining_since_ms; /* 0: not draining */
 } Gateway;

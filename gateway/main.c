@@ -13,8 +13,8 @@
 #include "gateway/server.h"
 #include "shared/bus/stream.h"
 
-#define POLICY_BODY_MAX (64 * 1024)
-#define REASON_BODY_MAX (4 * 1024)
+#define POLICY_BODY_MAX 65536
+#define REASON_BODY_MAX 4096
 /* Descriptors that are not connections: bus, epoll, listeners, log, and what libraries open. */
 #define DESCRIPTORS_KEPT 64
 
@@ -53,16 +53,17 @@ static const Setting gateway_settings[] = {
 };
 
 static const Route payment_routes[] = {
-    {"/payment", {{"POST", ROUTE_JSON, PAYMENT_BODY_MAX, payment_post}}},
-    {"/payment/", {{"GET", ROUTE_NO_BODY, 0, transaction_get}}},
-    {"/blacklist/",
-     {{"GET", ROUTE_NO_BODY, 0, blacklist_get},
-      {"PUT", ROUTE_JSON_OPTIONAL, REASON_BODY_MAX, blacklist_put},
-      {"DELETE", ROUTE_NO_BODY, 0, blacklist_delete}}},
-    {"/policy/payment", {{"GET", ROUTE_NO_BODY, 0, policy_get}, {"PUT", ROUTE_JSON, POLICY_BODY_MAX, policy_put}}},
-    {"/metrics", {{"GET", ROUTE_NO_BODY, 0, metrics_get}}},
-    {"/healthz", {{"GET", ROUTE_NO_BODY, 0, health_get}}},
-    {"/readyz", {{"GET", ROUTE_NO_BODY, 0, ready_get}}},
+    {.path = "/payment", .methods = {{"POST", ROUTE_JSON, (size_t)PAYMENT_BODY_MAX, payment_post}}},
+    {.path = "/payment/", .methods = {{"GET", ROUTE_NO_BODY, 0, transaction_get}}},
+    {.path = "/blacklist/",
+     .methods = {{"GET", ROUTE_NO_BODY, 0, blacklist_get},
+                 {"PUT", ROUTE_JSON_OPTIONAL, REASON_BODY_MAX, blacklist_put},
+                 {"DELETE", ROUTE_NO_BODY, 0, blacklist_delete}}},
+    {.path = "/policy/payment",
+     .methods = {{"GET", ROUTE_NO_BODY, 0, policy_get}, {"PUT", ROUTE_JSON, POLICY_BODY_MAX, policy_put}}},
+    {.path = "/metrics", .methods = {{"GET", ROUTE_NO_BODY, 0, metrics_get}}},
+    {.path = "/healthz", .methods = {{"GET", ROUTE_NO_BODY, 0, health_get}}, .without_bus = true},
+    {.path = "/readyz", .methods = {{"GET", ROUTE_NO_BODY, 0, ready_get}}, .without_bus = true},
 };
 
 void gateway_entropy(Gateway *gateway, uint8_t *bytes, size_t count)

@@ -81,7 +81,8 @@ static Str problem_member(Str reason)
         }
         length++;
     }
-    return length < reason.length ? str_slice(reason, 0, length) : (Str){0};
+    Str member = str_slice(reason, 0, length);
+    return length < reason.length && !str_equal(member, STR("body")) ? member : (Str){0};
 }
 
 void problem_answer_reason(Request *request, ProblemKind kind, const Err *why)

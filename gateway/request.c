@@ -57,6 +57,7 @@ static void request_settle(Request *request)
 {
     Gateway *gateway = request->gateway;
     loop_timer_clear(gateway->loop, &request->deadline);
+    loop_timer_clear(gateway->loop, &request->pause);
     waiting_give_back(&gateway->waiting, request->token);
     request->token = 0;
     watch_end(request);
@@ -162,6 +163,8 @@ static enum MHD_Result read_field(void *context, enum MHD_ValueKind kind, const 
         fields->if_match = text;
     } else if (str_equal_ignore_case(key, STR("If-None-Match"))) {
         fields->if_none_match = text;
+    } else if (str_equal_ignore_case(key, STR("Host"))) {
+        fields->has_host = true;
     } else if (str_equal_ignore_case(key, STR("Expect"))) {
         fields->expects_continue = true;
     }
@@ -205,6 +208,7 @@ bool request_take_place(Request *request)
 
 void request_set_deadline(Request *request, int64_t delay_ms, void (*ring)(void *request))
 {
+    loop_timer_clear(request->gateway->loop, &request->deadline);
     request->deadline = timer_make(ring, request);
     loop_timer_set(request->gateway->loop, &request->deadline, delay_ms);
 }

@@ -24,6 +24,7 @@ typedef struct {
     Str if_none_match;
     FieldPrefer prefer;
     bool has_key;
+    bool has_host;
     bool expects_continue;
     bool chunked;
     bool ambiguous;         /* its length or its key is said twice, or in two ways */
@@ -56,6 +57,7 @@ struct Request {
     Str path; /* as sent, percent escapes and all */
     Str id;   /* the path's last segment, escapes undone, where the route has one */
     const struct RouteMethod *route;
+    bool without_bus; /* of the route */
     RequestFields fields;
     TraceContext trace;
 
@@ -73,6 +75,7 @@ struct Request {
     size_t outstanding; /* calls to the bus that will come back */
     uint64_t token;     /* in the waiting table; 0: none */
     Timer deadline;
+    Timer pause; /* before something is tried again */
     Watch watch;
     BusRead *read;
 

@@ -43,6 +43,7 @@ static void route_method(Request *request, const Route *route)
     for (size_t i = 0; i < ROUTE_METHODS_MAX && route->methods[i].name != NULL; i++) {
         if (str_equal(method, str_from(route->methods[i].name))) {
             request->route = &route->methods[i];
+            request->without_bus = route->without_bus;
             return;
         }
     }

@@ -22,9 +22,10 @@ typedef struct RouteMethod {
 typedef struct {
     const char *path; /* "/payment"; one that ends in '/' takes one more segment, the id */
     RouteMethod methods[ROUTE_METHODS_MAX];
+    bool without_bus; /* answers even when the bus cannot be reached */
 } Route;
 
-/* Finds request->route and request->id, or answers 404, 405 or OPTIONS. */
+/* Finds request->route, request->without_bus and request->id, or answers 404, 405 or OPTIONS. */
 void route_request(Request *request, const Route *routes, size_t route_count);
 
 #endif

@@ -13,8 +13,11 @@
 #define SEARCH_AFTER_MS 10000
 /* Beyond it the search gives up and says so: 404 would be a guess. */
 #define SEARCH_MESSAGES_MAX 50000
-/* After a search over all publishers the next one waits this many times as long as it took. */
+/* After a search over all publishers that took long the next one waits this many times as long. */
 #define SEARCH_PAUSE_FACTOR 10
+#define SEARCH_SHORT_MS 5
+/* How often those look whose turn it is not. */
+#define SEARCH_TURN_MS 10
 
 typedef struct {
     PaymentSignal signal;
@@ -24,7 +27,7 @@ typedef struct {
     bool over;      /* the client waits no longer */
     uint64_t ulid_ms;
     size_t messages_seen;
-    int64_t asked_ms;
+    int64_t queued_ms; /* since when it waits for its turn to search; 0: not yet */
 } Transaction;
 
 static void transaction_answer_pending(Request *request)
@@ -40,6 +43,12 @@ static void transaction_answer_unknown(Request *request)
     problem_answer(request, PROBLEM_NOT_FOUND, "no transaction has this id");
 }
 
+static void transaction_late(void *context)
+{
+    problem_answer(context, PROBLEM_UNAVAILABLE, "the ledger does not answer in time");
+}
+
+/* The client waits no longer; the ledger may still take its time to say whether there is such a transaction. */
 static void transaction_over(void *context)
 {
     Request *request = context;
@@ -47,6 +56,8 @@ static void transaction_over(void *context)
     transaction->over = true;
     if (transaction->known) {
         transaction_answer_pending(request);
+    } else {
+        request_set_deadline(request, 2 * request->gateway->settings.query_ms, transaction_late);
     }
 }
 
@@ -147,12 +158,12 @@ static void transaction_searched_all(void *context, Err err, const BusDelivery *
     Request *request = context;
     Gateway *gateway = request->gateway;
     int64_t now_ms = loop_now_ms(gateway->loop);
+    int64_t took_ms = now_ms - gateway->search_began_ms;
     gateway->searching = false;
+    gateway->search_after_ms = took_ms <= SEARCH_SHORT_MS ? now_ms : now_ms + SEARCH_PAUSE_FACTOR * took_ms;
     if (!request_is_back(request)) {
         return;
     }
-    const Transaction *transaction = request->state;
-    gateway->search_after_ms = now_ms + SEARCH_PAUSE_FACTOR * (now_ms - transaction->asked_ms);
     if (err_is(err)) {
         transaction_unreadable(request, &err);
     } else if (message != NULL) {
@@ -164,19 +175,29 @@ static void transaction_searched_all(void *context, Err err, const BusDelivery *
 
 /* The id does not tell its publisher. nats-server (2.9) finds the last message of a wildcard by going through all
  * subjects of the stream, with the stream held: 15 to 65 ms among 200,000. So there is one such search at a time, and
- * a pause after it. */
-static void transaction_search_all(Request *request)
+ * a pause after it; the others wait for their turn, within bounds. */
+static void transaction_search_all(void *context)
 {
+    Request *request = context;
     Gateway *gateway = request->gateway;
     Transaction *transaction = request->state;
-    if (gateway->searching || loop_now_ms(gateway->loop) < gateway->search_after_ms) {
+    int64_t now_ms = loop_now_ms(gateway->loop);
+    if (!gateway->searching && now_ms >= gateway->search_after_ms) {
+        gateway->searching = true;
+        gateway->search_began_ms = now_ms;
+        Str subject = arena_print(&request->arena, "tai.payment.signal.*." STR_FMT, STR_ARG(request->id));
+        request_get_last(request, STR("PAYMENT"), subject, transaction_searched_all);
+        return;
+    }
+    if (transaction->queued_ms == 0) {
+        transaction->queued_ms = now_ms;
+    }
+    if (now_ms - transaction->queued_ms >= gateway->settings.query_ms) {
         problem_answer(request, PROBLEM_OVERLOADED, "no outcome yet, and its signal cannot be looked for right now");
         return;
     }
-    gateway->searching = true;
-    transaction->asked_ms = loop_now_ms(gateway->loop);
-    Str subject = arena_print(&request->arena, "tai.payment.signal.*." STR_FMT, STR_ARG(request->id));
-    request_get_last(request, STR("PAYMENT"), subject, transaction_searched_all);
+    request->pause = timer_make(transaction_search_all, request);
+    loop_timer_set(gateway->loop, &request->pause, SEARCH_TURN_MS);
 }
 
 static void transaction_searched_own(void *context, Err err, const BusDelivery *message)
@@ -194,10 +215,14 @@ static void transaction_searched_own(void *context, Err err, const BusDelivery *
     }
 }
 
-static void transaction_absent(Request *request)
+static void transaction_absent(Request *request, const Err *why)
 {
     Transaction *transaction = request->state;
-    if (transaction->searching) {
+    if (err_is(*why) && transaction->over) {
+        transaction_unreadable(request, why);
+        return;
+    }
+    if (err_is(*why) || transaction->searching) {
         return;
     }
     transaction->searching = true;
@@ -227,6 +252,19 @@ static bool transaction_id_is_good(Request *request)
     return true;
 }
 
+static bool transaction_wait(Request *request, int64_t wait_ms)
+{
+    if (!request_take_place(request)) {
+        return false;
+    }
+    request_set_deadline(request, wait_ms, transaction_over);
+    Err err = watch_listen(request, request->id);
+    if (err_is(err)) {
+        problem_answer(request, PROBLEM_UNAVAILABLE, "the bus cannot be listened to");
+    }
+    return !err_is(err);
+}
+
 void transaction_get(Request *request)
 {
     if (!transaction_id_is_good(request)) {
@@ -237,19 +275,11 @@ void transaction_get(Request *request)
     request->watch.found = transaction_found;
     request->watch.absent = transaction_absent;
     int64_t wait_ms = field_prefer_wait_ms(&request->fields.prefer, 0);
-    transaction->over = wait_ms == 0;
-    if (transaction->over) {
+    if (wait_ms == 0) {
         watch_prepare(request, request->id);
-    } else {
-        if (!request_take_place(request)) {
-            return;
-        }
-        request_set_deadline(request, wait_ms, transaction_over);
-        Err err = watch_listen(request, request->id);
-        if (err_is(err)) {
-            problem_answer(request, PROBLEM_UNAVAILABLE, "the bus cannot be listened to");
-            return;
-        }
+        transaction_over(request);
+    } else if (!transaction_wait(request, wait_ms)) {
+        return;
     }
     watch_look(request);
 }

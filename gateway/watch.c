@@ -68,9 +68,7 @@ static void watch_looked(void *context, Err err, const BusDelivery *message)
     if (watch->subscription != NULL && (watch->hinted || err_is(err))) {
         watch_look_again(request);
     }
-    if (watch->absent != NULL) {
-        watch->absent(request);
-    }
+    watch->absent(request, &err);
 }
 
 void watch_look(Request *request)

@@ -18,7 +18,7 @@ typedef struct {
     bool hinted;
     bool looking;
     void (*found)(struct Request *, const PaymentOutcome *);
-    void (*absent)(struct Request *); /* after every look that found nothing; may be NULL */
+    void (*absent)(struct Request *, const Err *why); /* after a look that found nothing, or failed */
 } Watch;
 
 /* Begins to listen; hints are only remembered until the first watch_look(). */
