@@ -101,6 +101,29 @@ static void document_make_default(Document *document)
     bus_store(worker_bus(document->worker), &message, DOCUMENT_TIMEOUT_MS, document_made, document);
 }
 
+/* The bucket's newest document is bad, and this process has none yet: the last one that was live stays. */
+static void document_restore(void *context, Err err, const BusDelivery *message)
+{
+    Document *document = context;
+    Str text;
+    int64_t when_ms;
+    if (err_is(err) || message == NULL) {
+        document_looked(document);
+        return;
+    }
+    err = wire_decode_payment_policy_activated(&document->arena, message->body, &document->candidate_revision, &text,
+                                               &when_ms);
+    if (!err_is(err)) {
+        err = wire_decode_fraud_policy(&document->arena, text, &document->candidate);
+    }
+    if (err_is(err)) {
+        log_event(worker_log(document->worker), LOG_ERROR, "policy_not_restored", LOG_FIELDS(log_why(&err)));
+        document_looked(document);
+        return;
+    }
+    document_go_live(document);
+}
+
 static void document_refuse(Document *document, uint64_t revision, const Err *why)
 {
     if (document->refused_revision != revision) {
@@ -109,7 +132,12 @@ static void document_refuse(Document *document, uint64_t revision, const Err *wh
                   LOG_FIELDS(log_number("revision", (int64_t)revision),
                              log_number("live_revision", (int64_t)document->revision), log_why(why)));
     }
-    document_looked(document);
+    if (document->live) {
+        document_looked(document);
+        return;
+    }
+    bus_get_last(worker_bus(document->worker), STR("PAYMENT"), STR(DOCUMENT_ACTIVATION), DOCUMENT_TIMEOUT_MS,
+                 document_restore, document);
 }
 
 static void document_got(void *context, Err err, const BusDelivery *message)
