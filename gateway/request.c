@@ -8,9 +8,9 @@
 #include "gateway/server.h"
 
 /* Holds a common payment whole: its text, its message, its outcome and its answer. */
-#define REQUEST_BLOCK_BYTES (8 * 1024)
+#define REQUEST_BLOCK_BYTES 8192
 /* Far above what the bounds on bodies and messages can add up to. */
-#define REQUEST_LIMIT_BYTES (8 * 1024 * 1024)
+#define REQUEST_LIMIT_BYTES 8388608
 
 static void list_put(Request **list, Request *request)
 {

@@ -16,7 +16,7 @@
 #include "gateway/problem.h"
 
 /* A refused body up to this size is read to its end, so that the client reads our answer and not a reset. */
-#define SERVER_DROP_MAX (1024 * 1024)
+#define SERVER_DROP_MAX 1048576
 #define SERVER_BACKLOG 1024
 
 struct Server {
