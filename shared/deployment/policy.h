@@ -1,0 +1,73 @@
+/* policy - the deployment policy: facts and a policy in, all violations and a plan out. Pure. */
+#ifndef TAI_DEPLOYMENT_POLICY_H
+#define TAI_DEPLOYMENT_POLICY_H
+
+#include "shared/base/arena.h"
+#include "shared/deployment/deployment.h"
+
+#define DEPLOYMENT_STRATEGIES_MAX 16
+#define DEPLOYMENT_FREEZES_MAX 32
+
+typedef struct {
+    char name[32];
+    DeploymentStage stages[DEPLOYMENT_STAGES_MAX];
+    int32_t stage_count;
+} DeploymentStrategy;
+
+typedef struct {
+    char name[64];        /* one subject token */
+    int32_t capacity;     /* services that fit */
+    char driver[16];      /* "sandbox", "haproxy", "command", "kubernetes" */
+} DeploymentRegionPolicy;
+
+/* No deployment begins between the two, except by name: service "" is all. */
+typedef struct {
+    int64_t from_ms; /* Unix time */
+    int64_t to_ms;
+    char service[DEPLOYMENT_SERVICE_MAX + 1];
+    char reason[128];
+} DeploymentFreeze;
+
+typedef struct {
+    DeploymentStrategy strategies[DEPLOYMENT_STRATEGIES_MAX];
+    int32_t strategy_count;
+    DeploymentRegionPolicy regions[DEPLOYMENT_REGIONS_MAX]; /* in the order in which sequences go by default */
+    int32_t region_count;
+    DeploymentFreeze freezes[DEPLOYMENT_FREEZES_MAX];
+    int32_t freeze_count;
+    JudgeLimits limits;
+    int64_t time_scale_e4; /* durations are multiplied by it: 10000 is 1, 100 is a hundredth */
+    int64_t look_ms;
+    int64_t progress_deadline_ms;
+    int64_t bake_ms;
+    int64_t command_timeout_ms;
+    int32_t command_tries;
+    bool require_image; /* false: the registry is not asked (a trial without one) */
+} DeploymentPolicy;
+
+/* The design's: canary 5 % 300 s, staging 25 % 600 s, prod 100 %; blue_green, rolling, immediate; us-west-2 before
+ * us-east-1 (and eu-west-1, ap-southeast-1); time_scale 1. */
+DeploymentPolicy deployment_policy_default(void);
+
+typedef enum { IMAGE_FOUND, IMAGE_MISSING, IMAGE_UNKNOWN } DeploymentImage; /* UNKNOWN: the registry could not say */
+
+typedef struct {
+    DeploymentImage image;
+    Str digest;
+    struct {
+        int32_t services;         /* that run there now, this one not counted */
+        Str current_version;      /* of this service; empty: none */
+        Str current_digest;
+        bool current_healthy;     /* of the current version, where there is one */
+        bool known;               /* false: the region's state could not be read */
+    } regions[DEPLOYMENT_REGIONS_MAX]; /* as in the signal */
+    int64_t now_ms;
+} DeploymentFacts;
+
+/* Fills verdict, violations (all at once), plan and regions of `decision`, whose signal is set. Codes: image_not_found,
+ * image_unknown, region_unknown, region_unreadable, capacity_exhausted, no_rollback_plan, unhealthy, frozen,
+ * strategy_unknown (detail lists the known ones), already_running. */
+void deployment_evaluate(const DeploymentPolicy *policy, const DeploymentFacts *facts, Arena *arena,
+                         DeploymentDecision *decision);
+
+#endif

@@ -1,0 +1,188 @@
+/* rollout - the life of a deployment in one region as an event-sourced state machine. Pure.
+ *
+ * The ledger holds events. rollout_apply() folds one into the state; rollout_need() says what the world must do for the
+ * state as it stands (send this command, look at health, wait until then); rollout_hear() turns what the world said
+ * (an answer, counts, a person's order, the clock) into the next event, or none. A worker that takes over folds the
+ * events and asks rollout_need(): it goes on at the same second of the same stage, because deadlines are absolute times
+ * inside events. Nothing is kept anywhere else.
+ *
+ *   stage: APPROVAL? -> APPLY -> VERIFY -> WARM_UP -> OBSERVE -> judged -> next stage ... -> BAKE -> SUCCEEDED
+ *   any of them, on failure, abort or deadline: ROLLBACK -> ROLLBACK_VERIFY -> ROLLED_BACK | ABORTED | ROLLBACK_FAILED
+ *   PAUSED stands beside the phase: time stops (deadlines move by the length of the pause), orders are still taken. */
+#ifndef TAI_DEPLOYMENT_ROLLOUT_H
+#define TAI_DEPLOYMENT_ROLLOUT_H
+
+#include "shared/deployment/deployment.h"
+
+typedef enum {
+    ROLLOUT_NEW = 0, /* no event yet */
+    ROLLOUT_APPROVAL,
+    ROLLOUT_APPLY,
+    ROLLOUT_VERIFY,
+    ROLLOUT_WARM_UP,
+    ROLLOUT_OBSERVE,
+    ROLLOUT_BAKE, /* at 100 % and good; the old version is kept; the region's lane is free */
+    ROLLOUT_ROLLBACK,
+    ROLLOUT_ROLLBACK_VERIFY,
+    /* final: */
+    ROLLOUT_SUCCEEDED,
+    ROLLOUT_ROLLED_BACK,
+    ROLLOUT_ABORTED,        /* rolled back, or never begun, on a person's order or superseded */
+    ROLLOUT_FAILED,         /* rolled back because something was impossible, not because of health */
+    ROLLOUT_ROLLBACK_FAILED /* a person must look */
+} RolloutPhase;
+const char *rollout_phase_name(RolloutPhase phase);
+bool rollout_phase_is_final(RolloutPhase phase);
+
+typedef enum {
+    ROLLOUT_EVENT_STARTED = 1,     /* plan taken up; stage 0 begins */
+    ROLLOUT_EVENT_APPROVED,        /* by `who` */
+    ROLLOUT_EVENT_APPLIED,         /* the driver answered that the stage's weight is set */
+    ROLLOUT_EVENT_VERIFIED,        /* read back: `weight_percent` is really set; warm-up until `until_ms` */
+    ROLLOUT_EVENT_OBSERVING,       /* counting since at_ms, until `until_ms` */
+    ROLLOUT_EVENT_EXTENDED,        /* inconclusive: observing until `until_ms` */
+    ROLLOUT_EVENT_STAGE_PASSED,    /* with the verdict; next stage begins, or the bake until `until_ms` */
+    ROLLOUT_EVENT_PAUSED,          /* by `who`, or by the machine (who "judge") with why */
+    ROLLOUT_EVENT_RESUMED,
+    ROLLOUT_EVENT_PROMOTED,        /* this stage (or with `full` all) passes by order of `who` */
+    ROLLOUT_EVENT_ROLLBACK_BEGUN,  /* with `cause`, why and, when judged, the verdict */
+    ROLLOUT_EVENT_ROLLBACK_APPLIED,
+    ROLLOUT_EVENT_TRY_FAILED,      /* a command failed or did something else than said; will be tried again */
+    ROLLOUT_EVENT_SUCCEEDED,       /* bake over, or the stages are through without a bake */
+    ROLLOUT_EVENT_ENDED,           /* `phase` is the final phase, with why */
+} RolloutEventKind;
+const char *rollout_event_name(RolloutEventKind kind); /* "started", "stage_passed", … */
+
+typedef enum {
+    ROLLOUT_CAUSE_NONE = 0,
+    ROLLOUT_CAUSE_HEALTH,   /* ends ROLLED_BACK */
+    ROLLOUT_CAUSE_ORDER,    /* abort, or go-back during the bake: ends ABORTED */
+    ROLLOUT_CAUSE_FAILURE,  /* command impossible, weight cannot be set: ends FAILED */
+    ROLLOUT_CAUSE_DEADLINE, /* no progress: ends FAILED */
+    ROLLOUT_CAUSE_SEQUENCE, /* another region failed and on_region_failure is rollback_all: ends ROLLED_BACK */
+} RolloutCause;
+
+/* One entry of tai.deployment.event.<id>. */
+typedef struct {
+    RolloutEventKind kind;
+    Str region;
+    int64_t at_ms;          /* Unix time */
+    int32_t stage;          /* index into the plan; as it was when the event was made */
+    int32_t weight_percent; /* VERIFIED: what is really set; TRY_FAILED: what was found, -1 unknown */
+    int64_t until_ms;
+    bool full;              /* PROMOTED */
+    RolloutCause cause;
+    RolloutPhase phase;     /* ENDED */
+    Str who;
+    Str why;
+    bool judged;
+    JudgeVerdict verdict;
+    JudgeCounts canary;     /* with judged: what it was judged on */
+    JudgeCounts baseline;
+    Str query;              /* with judged: what was asked of the health source */
+} RolloutEvent;
+
+typedef struct {
+    RolloutPhase phase;
+    int32_t stage;
+    bool paused;
+    int64_t paused_at_ms;
+    int64_t since_ms;          /* when the phase began */
+    int64_t until_ms;          /* warm-up's, observing's or bake's end */
+    int64_t extended_ms;       /* of this stage, so far */
+    int64_t progress_at_ms;    /* last event that was progress */
+    int64_t paused_total_ms;   /* since progress_at_ms */
+    int32_t tries;             /* of the present command */
+    int32_t worse_windows;     /* relative latency */
+    int32_t stages_passed;
+    int32_t weight_percent;    /* last verified; 0 at first */
+    bool promote_full;
+    RolloutCause cause;
+    int64_t started_ms;
+    int64_t ended_ms;
+    uint64_t events;           /* folded so far */
+} Rollout;
+
+typedef enum {
+    ROLLOUT_NEED_NOTHING = 0, /* final */
+    ROLLOUT_NEED_START,       /* tell it ROLLOUT_HEARD_START */
+    ROLLOUT_NEED_WAIT,        /* nothing before until_ms (INT64_MAX: only an order helps), then ROLLOUT_HEARD_TIME */
+    ROLLOUT_NEED_COMMAND,     /* send the command, then ROLLOUT_HEARD_RESULT */
+    ROLLOUT_NEED_HEALTH,      /* ask health for the window since_ms..now, then ROLLOUT_HEARD_HEALTH */
+} RolloutNeedKind;
+
+typedef enum {
+    ROLLOUT_COMMAND_APPLY = 1, /* put the version there and give it weight_percent of the traffic */
+    ROLLOUT_COMMAND_READ,      /* read back the weight that is really set */
+    ROLLOUT_COMMAND_ROLLBACK,  /* all traffic to the previous version, the new one away */
+    ROLLOUT_COMMAND_FINISH,    /* after the bake: the previous version may go */
+} RolloutCommand;
+const char *rollout_command_name(RolloutCommand command); /* "apply", … */
+
+typedef struct {
+    RolloutNeedKind kind;
+    int64_t until_ms; /* with WAIT */
+    RolloutCommand command;
+    int32_t weight_percent;
+    int32_t attempt;  /* part of the command's id: the same need has the same id after a takeover */
+    int64_t since_ms; /* with HEALTH */
+    bool final;       /* with HEALTH: the stage's end, not an early look */
+} RolloutNeed;
+
+typedef enum {
+    ROLLOUT_HEARD_START = 1,
+    ROLLOUT_HEARD_TIME,
+    ROLLOUT_HEARD_RESULT,
+    ROLLOUT_HEARD_HEALTH,
+    ROLLOUT_HEARD_ORDER,
+} RolloutHeardKind;
+
+typedef enum {
+    ROLLOUT_ORDER_PAUSE = 1,
+    ROLLOUT_ORDER_RESUME,
+    ROLLOUT_ORDER_PROMOTE,      /* this stage */
+    ROLLOUT_ORDER_PROMOTE_FULL, /* all the way */
+    ROLLOUT_ORDER_ABORT,
+    ROLLOUT_ORDER_APPROVE,
+    ROLLOUT_ORDER_ROLLBACK_ALL, /* by the sequence of regions */
+    ROLLOUT_ORDER_SUPERSEDE,    /* only before anything was applied */
+} RolloutOrder;
+const char *rollout_order_name(RolloutOrder order);
+bool rollout_order_parse(Str name, RolloutOrder *order); /* "pause", "resume", "promote", "promote_full", "abort", "approve" */
+
+typedef struct {
+    RolloutHeardKind kind;
+    /* RESULT: */
+    bool succeeded;
+    bool impossible;        /* trying again cannot help */
+    int32_t weight_percent; /* as read back; -1: not known */
+    /* HEALTH: */
+    bool have_canary;       /* false: no data (missing series, NaN, source down), why says which */
+    bool have_baseline;
+    JudgeCounts canary;
+    JudgeCounts baseline;
+    Str query;
+    /* ORDER: */
+    RolloutOrder order;
+    Str who;
+    Str why;                /* also of a failed RESULT and of missing HEALTH */
+} RolloutHeard;
+
+Rollout rollout_make(void);
+
+/* Folds an event in. Events that do not fit the state (a fenced worker's, a newer program's) change nothing and give
+ * false. */
+bool rollout_apply(Rollout *rollout, const DeploymentPlan *plan, const RolloutEvent *event);
+
+RolloutNeed rollout_need(const Rollout *rollout, const DeploymentPlan *plan, int64_t now_ms);
+
+/* True: `event` (all but its region, which the caller fills in) is to be stored with the expected last sequence and,
+ * once it stands, folded in. False: nothing changes (an order that does not fit is told in `why_not`, which may be
+ * NULL, and otherwise stays untouched). */
+bool rollout_hear(const Rollout *rollout, const DeploymentPlan *plan, const RolloutHeard *heard, int64_t now_ms,
+                  RolloutEvent *event, Err *why_not);
+
+/* Whether the region's lane may go to the next deployment: final, or baking. */
+bool rollout_is_off_lane(const Rollout *rollout);
+
+#endif
