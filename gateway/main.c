@@ -119,7 +119,7 @@ static Err gateway_start(Worker *worker, void *context)
     gateway_fit_connections(gateway);
     Err err = worker_ensure_ledger(worker, "PAYMENT");
     if (!err_is(err)) {
-        err = bus_ensure_bucket(gateway->bus, "tai_policy", 1);
+        err = worker_ensure_bucket(gateway->worker, "tai_policy");
     }
     if (!err_is(err)) {
         err = gateway_hear_replies(gateway);

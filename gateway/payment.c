@@ -104,8 +104,8 @@ static void payment_stored(Request *request, Err err, const BusStored *stored)
         payment_answer_when_over(request);
         return;
     }
-    bool refused = err.kind == ERR_REJECT || (stored != NULL && stored->full);
-    if (refused) {
+    (void)stored;
+    if (err.kind != ERR_UNKNOWN) {
         log_event(request->gateway->log, LOG_WARN, "payment_not_stored", LOG_FIELDS(log_why(&err)));
         problem_answer(request, PROBLEM_UNAVAILABLE, "the ledger takes nothing on at the moment; nothing was done");
         return;

@@ -14,7 +14,7 @@
 #define BUS_RECONNECT_JITTER_MS 300
 #define BUS_PING_MS 20000
 
-static int64_t bus_clock_ms(void)
+int64_t bus_clock_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -120,7 +120,6 @@ Err bus_open(const BusOptions *wanted, Bus **out)
     Bus *bus = calloc(1, sizeof(*bus));
     TAI_ASSERT(bus != NULL);
     bus->handover = handover_open();
-    bus->now_ms = bus_clock_ms();
     natsOptions *options = NULL;
     natsStatus status = options_make(bus, wanted, &options);
     if (status == NATS_OK) {
@@ -272,7 +271,6 @@ static void bus_run_hooks(Bus *bus)
 
 void bus_dispatch(Bus *bus, int64_t now_ms)
 {
-    bus->now_ms = now_ms;
     handover_take(bus->handover, &bus->batch);
     for (size_t i = 0; i < bus->batch.count; i++) {
         HandoverEntry *entry = &bus->batch.entries[i];

@@ -108,8 +108,9 @@ typedef struct {
     bool full;         /* refused: the stream is at its limit and keeps its history */
 } BusStored;
 
-/* Publishes to a stream and waits for the PubAck. Exactly one call back. err: RETRY for a time-out (the message may
- * still have been stored: give it an id) and for `full`; REJECT for `exists` and whatever else the server refuses. */
+/* Publishes to a stream and waits for the PubAck. Exactly one call back. err: UNKNOWN for a time-out (it may be
+ * stored: give it an id), RETRY when it certainly is not (nobody answers, not sent, `full`), REJECT for `exists` and
+ * whatever else the server refuses. */
 typedef void BusStoredCallback(void *context, Err err, const BusStored *stored);
 void bus_store(Bus *bus, const BusMessage *message, int64_t timeout_ms, BusStoredCallback *callback, void *context);
 

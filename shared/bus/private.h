@@ -61,7 +61,6 @@ struct Bus {
     natsConnection *connection;
     Handover *handover;
     HandoverBatch batch;
-    int64_t now_ms;
     TimerHeap timers;
     BusSubscription *subscriptions; /* all that the library has not ended yet */
     ReconnectHook *hooks;
@@ -103,6 +102,9 @@ int bus_delivery_status(const BusDelivery *delivery);
 Err bus_send(Bus *bus, const BusMessage *message, const char *reply);
 /* A subject (or any text the library wants with a closing NUL); too long is a programmer's error. */
 void bus_text(Str text, char *out, size_t capacity_bytes);
+
+/* Monotonic ms, read anew: a request may be made long after the last dispatch. */
+int64_t bus_clock_ms(void);
 
 Err bus_error(natsStatus status, const char *doing);
 

@@ -63,7 +63,7 @@ static void pull_set_timer(BusPull *pull)
     if (pull->request_count > 0) {
         due_ms = pull->requests[0].deadline_ms;
     }
-    if (pull->quiet_until_ms > pull->bus->now_ms && pull->quiet_until_ms < due_ms) {
+    if (pull->quiet_until_ms > bus_clock_ms() && pull->quiet_until_ms < due_ms) {
         due_ms = pull->quiet_until_ms;
     }
     bool stands = timer_is_set(&pull->timer) && pull->timer.due_ms == due_ms;
@@ -78,7 +78,7 @@ static void pull_request(BusPull *pull, size_t batch)
     *request = (PullRequest){
         .number = ++pull->last_number,
         .remaining = batch,
-        .deadline_ms = pull->bus->now_ms + PULL_EXPIRES_MS + PULL_GRACE_MS,
+        .deadline_ms = bus_clock_ms() + PULL_EXPIRES_MS + PULL_GRACE_MS,
     };
     char reply[BUS_INBOX_MAX + 24];
     Buffer reply_text = buffer_over(reply, sizeof(reply));
@@ -91,7 +91,7 @@ static void pull_request(BusPull *pull, size_t batch)
     Err err = bus_send(pull->bus, &(BusMessage){.subject = str_from(pull->api), .body = buffer_str(&body_text)}, reply);
     if (err_is(err)) {
         pull->request_count--;
-        pull->quiet_until_ms = pull->bus->now_ms + PULL_RETRY_MS;
+        pull->quiet_until_ms = bus_clock_ms() + PULL_RETRY_MS;
     }
 }
 
@@ -99,7 +99,7 @@ static void pull_request(BusPull *pull, size_t batch)
  * steady flow costs a few requests for hundreds of messages. */
 static void pull_ask(BusPull *pull)
 {
-    if (!pull->draining && pull->bus->now_ms >= pull->quiet_until_ms) {
+    if (!pull->draining && bus_clock_ms() >= pull->quiet_until_ms) {
         size_t promised = pull_promised(pull);
         size_t open = pull->free_hands > promised ? pull->free_hands - promised : 0;
         bool worth = promised == 0 || open * 4 >= pull->free_hands;
@@ -113,7 +113,7 @@ static void pull_ask(BusPull *pull)
 static void pull_ring(void *context)
 {
     BusPull *pull = context;
-    while (pull->request_count > 0 && pull->requests[0].deadline_ms <= pull->bus->now_ms) {
+    while (pull->request_count > 0 && pull->requests[0].deadline_ms <= bus_clock_ms()) {
         pull_remove(pull, 0);
     }
     pull_ask(pull);
@@ -130,7 +130,7 @@ static void pull_status(BusPull *pull, uint64_t number, int status)
         }
     }
     if (status != 408) {
-        pull->quiet_until_ms = pull->bus->now_ms + PULL_RETRY_MS;
+        pull->quiet_until_ms = bus_clock_ms() + PULL_RETRY_MS;
     }
     pull_ask(pull);
     if (status != 408 && pull->trouble != NULL) {

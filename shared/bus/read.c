@@ -94,7 +94,7 @@ static void read_failed(BusRead *read, Err why)
         read_end(read, why);
         return;
     }
-    timer_set(&read->bus->timers, &read->timer, read->bus->now_ms + READ_RETRY_MS);
+    timer_set(&read->bus->timers, &read->timer, bus_clock_ms() + READ_RETRY_MS);
 }
 
 static void read_trouble(void *context)

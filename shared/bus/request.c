@@ -20,6 +20,7 @@ struct PendingRequest {
     uint32_t slot;
     uint32_t use; /* odd while in use */
     RequestKind kind;
+    bool sent;
     BusReplyCallback *on_reply;
     BusStoredCallback *on_stored;
     void *context;
@@ -66,7 +67,11 @@ static void request_fail(PendingRequest *request, Err why)
 
 static void request_timed_out(void *context)
 {
-    request_fail(context, err_retry("no answer from the bus in time"));
+    PendingRequest *request = context;
+    bool may_be_stored = request->kind == REQUEST_STORE && request->sent;
+    request_fail(request, may_be_stored ? err_unknown("no PubAck in time: it may be stored")
+                          : request->sent ? err_retry("no answer from the bus in time")
+                                          : err_retry("could not be sent to the bus"));
 }
 
 static void stored_answer(const PendingRequest *done, const BusDelivery *reply)
@@ -164,8 +169,9 @@ static void request_send(Bus *bus, const BusMessage *message, int64_t timeout_ms
     TAI_ASSERT(!text.overflow);
     request->timer = timer_make(request_timed_out, request);
     Err err = bus_send(bus, message, reply);
+    request->sent = !err_is(err);
     /* What could not be sent is told as a time-out that is over at once: never from inside the asking call. */
-    timer_set(&bus->timers, &request->timer, bus->now_ms + (err_is(err) ? 0 : timeout_ms));
+    timer_set(&bus->timers, &request->timer, bus_clock_ms() + (err_is(err) ? 0 : timeout_ms));
 }
 
 void bus_request(Bus *bus, const BusMessage *message, int64_t timeout_ms, BusReplyCallback *callback, void *context)

@@ -57,6 +57,7 @@ typedef struct {
     Str region;
     Str previous_version; /* empty: first deployment there; a rollback removes the new one */
     Str previous_digest;
+    Str driver; /* of the action worker: "sandbox", "haproxy", "command", "kubernetes" */
 } DeploymentRegion;
 
 typedef struct {

@@ -85,6 +85,11 @@ Err worker_ensure_ledger(Worker *worker, const char *stream)
                                           });
 }
 
+Err worker_ensure_bucket(Worker *worker, const char *bucket)
+{
+    return bus_ensure_bucket(worker->bus, bucket, worker->settings.replicas);
+}
+
 /* --- signals ---------------------------------------------------------------------------------------------------- */
 
 /* Blocked before any thread is made, so that all of them inherit it and the signals come as a descriptor. */

@@ -54,8 +54,11 @@ const Log *worker_log(const Worker *worker);
 const char *worker_id(const Worker *worker); /* of this process, as in $SRV: 22 letters and digits */
 bool worker_is_draining(const Worker *worker);
 
-/* The streams, with the limits of the settings (nats.replicas, …): PAYMENT, ANDON, DEAD. */
+/* A ledger with subjects tai.<name in lower case>.>, with the limits of the settings (nats.replicas, …). */
 MUST_USE Err worker_ensure_ledger(Worker *worker, const char *stream);
+
+/* A KV bucket, with the replicas of the settings. */
+MUST_USE Err worker_ensure_bucket(Worker *worker, const char *bucket);
 
 /* Random bytes of getrandom(2). */
 void worker_entropy(uint8_t *bytes, size_t count);

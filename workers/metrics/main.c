@@ -31,7 +31,7 @@ static Err metrics_start(Worker *worker, void *context)
     Metrics *metrics = context;
     Err err = worker_ensure_ledger(worker, "PAYMENT");
     if (!err_is(err)) {
-        err = bus_ensure_bucket(worker_bus(worker), "tai_metrics", 1);
+        err = worker_ensure_bucket(worker, "tai_metrics");
     }
     if (!err_is(err)) {
         err = payment_fold_open(worker, &metrics->settings, &metrics->payment);

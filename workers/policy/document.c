@@ -192,7 +192,7 @@ static void document_changed(void *context, const BusDelivery *message)
 
 Err document_open(Worker *worker, Document **out)
 {
-    Err err = bus_ensure_bucket(worker_bus(worker), DOCUMENT_BUCKET, 1);
+    Err err = worker_ensure_bucket(worker, DOCUMENT_BUCKET);
     if (err_is(err)) {
         return err;
     }
