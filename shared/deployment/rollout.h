@@ -80,6 +80,7 @@ typedef struct {
     JudgeCounts canary;     /* with judged: what it was judged on */
     JudgeCounts baseline;
     Str query;              /* with judged: what was asked of the health source */
+    uint64_t order_sequence; /* last control of the ledger that was heard when this event was made; the shell's */
 } RolloutEvent;
 
 typedef struct {
