@@ -7,6 +7,7 @@
 #include "shared/worker/worker.h"
 #include "workers/action/drivers/stripe.h"
 #include "workers/action/gate.h"
+#include "workers/action/recall.h"
 
 typedef struct {
     StripeSettings stripe;
@@ -17,6 +18,7 @@ typedef struct {
 typedef struct {
     ActionSettings settings;
     Gate *gate;
+    Recall *recall;
 } Action;
 
 /* The lane of approved payment decisions. */

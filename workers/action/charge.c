@@ -10,7 +10,7 @@
 
 #define AGAIN_MS 500
 
-enum { TAG_LOOK, TAG_EXISTING, TAG_CALL, TAG_WAIT, TAG_OUTCOME };
+enum { TAG_LOOK, TAG_EXISTING, TAG_CALL, TAG_WAIT, TAG_OUTCOME, TAG_OUTCOME_AGAIN };
 
 typedef struct {
     PaymentDecision decision;
@@ -22,6 +22,14 @@ typedef struct {
 } Job;
 
 static void job_move(const Action *action, Task *task, ChargeMove move);
+
+static void job_store_outcome(Task *task)
+{
+    const Job *job = task->state;
+    BusMessage message = task_derive(task, job->outcome_subject, job->outcome, (Str){0});
+    bus_message_expect_new(&message);
+    task_store(task, TAG_OUTCOME, &message);
+}
 
 static void job_publish_outcome(Task *task, ChargeMove move)
 {
@@ -35,9 +43,7 @@ static void job_publish_outcome(Task *task, ChargeMove move)
         outcome.trace_id = arena_copy(&task->arena, str_from(trace.trace_id));
     }
     job->outcome = wire_encode_payment_outcome(&task->arena, &outcome);
-    BusMessage message = task_derive(task, job->outcome_subject, job->outcome, (Str){0});
-    bus_message_expect_new(&message);
-    task_store(task, TAG_OUTCOME, &message);
+    job_store_outcome(task);
 }
 
 static void job_call(const Action *action, Task *task)
@@ -83,6 +89,13 @@ static void job_move(const Action *action, Task *task, ChargeMove move)
     }
 }
 
+/* Which delivery this is, as far as anybody knows: one that the server may have forgotten is not the first. */
+static uint64_t job_delivered(const Action *action, const BusDelivery *message)
+{
+    bool forgotten = message->delivered <= 1 && !recall_is_certain(action->recall, message->sequence);
+    return forgotten ? 2 : message->delivered;
+}
+
 static void job_begun(const Action *action, Task *task)
 {
     Job *job = arena_alloc(&task->arena, sizeof(*job));
@@ -100,7 +113,7 @@ static void job_begun(const Action *action, Task *task)
     ChargeIntent intent = {
         .decided_ms = job->decision.decided_ms,
         .deadline_ms = job->decision.deadline_ms,
-        .delivered = task->message.delivered,
+        .delivered = job_delivered(action, &task->message),
         .fresh = job->decision.fresh,
     };
     job_move(action, task, charge_start(&job->charge, &action->settings.charge, intent, task->unix_ms, task->random));
@@ -177,7 +190,8 @@ static void job_stored(Task *task, const TaskEvent *event)
     if (event->stored->exists) {
         task_get_last(task, TAG_EXISTING, STR("PAYMENT"), job->outcome_subject);
     } else if (err_is(event->err)) {
-        task_keep(task, AGAIN_MS, event->err);
+        /* Not given back: the next delivery would know less, and ask the payment gateway for what is known here. */
+        task_sleep(task, TAG_OUTCOME_AGAIN, AGAIN_MS);
     } else {
         task_answer(task, job->outcome);
         task_done(task);
@@ -203,6 +217,10 @@ void charge_step(void *context, Task *task, const TaskEvent *event)
         job_called(action, task, event);
         break;
     case TASK_WOKEN:
+        if (event->tag == TAG_OUTCOME_AGAIN) {
+            job_store_outcome(task);
+            break;
+        }
         job_move(action, task,
                  charge_resume(&job->charge, &action->settings.charge, task->unix_ms, task->random));
         break;

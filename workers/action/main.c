@@ -67,7 +67,11 @@ static Err action_start(Worker *worker, void *context)
 {
     Action *action = context;
     Err err = stripe_settings_check(&action->settings.stripe);
-    return err_is(err) ? err : gate_open(worker, "payment_gateway", &action->settings.breaker, &action->gate);
+    if (err_is(err)) {
+        return err;
+    }
+    action->recall = recall_open(worker, "PAYMENT");
+    return gate_open(worker, "payment_gateway", &action->settings.breaker, &action->gate);
 }
 
 static void action_stop(Worker *worker, void *context)
@@ -76,6 +80,8 @@ static void action_stop(Worker *worker, void *context)
     Action *action = context;
     gate_close(action->gate);
     action->gate = NULL;
+    recall_close(action->recall);
+    action->recall = NULL;
 }
 
 int main(int argc, char **argv)
