@@ -1,9 +1,9 @@
 /* kill - every process is killed with -9 in turn, several times, under load; then the money is counted.
  *
  * Clients pay over HTTP, with and without keys, repeating what got no answer when they have a key; others publish
- * directly. The sandbox is slow, fails, throttles, declines, drops answers and errs after having charged. In the end
- * the sandbox's book and the ledger must tell one story (invariants 1, 2, 4, 6, 8). TAI_CHAOS_SEED repeats a run as far
- * as the machine's timing allows. */
+ * directly. The sandbox is slow, fails, throttles, declines some cards, drops answers and errs after having charged. In
+ * the end the sandbox's book and the ledger must tell one story (invariants 1, 2, 4, 6, 8). TAI_CHAOS_SEED repeats a
+ * run as far as the machine's timing allows. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@
     "TAI_ACTION_CHARGE_KEEP_MAX_MS=1000 TAI_ACTION_CHARGE_BACKOFF_MS=20 TAI_ACTION_CHARGE_BACKOFF_MAX_MS=200 "         \
     "TAI_ACTION_CHARGE_TIMEOUT_MS=3000"
 #define SANDBOX                                                                                                        \
-    "--latency-ms 20 --latency-jitter-ms 60 --failure-rate 0.05 --throttle-rate 0.02 --decline-rate 0.1 "              \
+    "--latency-ms 20 --latency-jitter-ms 60 --failure-rate 0.05 --throttle-rate 0.02 "                                 \
     "--drop-rate 0.05 --error-after-rate 0.03 --seed"
 
 /* What clients were told: transaction id → the statuses they saw, "" for a mere PubAck. */
@@ -73,7 +73,12 @@ static void client_pay(Client *client, int payment)
     Stack *stack = chaos->stack;
     const char *customer = stack_print(stack, "k%d.%d", client->number, chance(&client->random, 8) ? payment : 0);
     const char *amount = chance(&client->random, 6) ? "10.01" : "5001";
-    const char *body = pay_body(stack, customer, amount, "USD");
+    /* Declined by its card, not by chance: the sandbox forgets declines when it is killed, as no real gateway does. */
+    const char *card = chance(&client->random, 10) ? "pm_card_visa" : "pm_card_chargeDeclined";
+    const char *body = stack_print(stack,
+                                   "{\"amount\":%s,\"currency\":\"USD\",\"customer_id\":\"%s\",\"merchant_id\":\"m\","
+                                   "\"payment_method\":\"%s\"}",
+                                   amount, customer, card);
     bool keyed = chance(&client->random, 2);
     const char *headers = keyed
                               ? stack_print(stack, "Idempotency-Key: k-%d-%d\nPrefer: wait=2", client->number, payment)
@@ -241,15 +246,16 @@ static void check_what_clients_were_told(const Chaos *chaos, const Books *books)
     }
 }
 
-static void check_money(const Books *books)
+static void check_money(Stack *stack, const Books *books)
 {
     const char *key;
     json_t *count;
     json_object_foreach(books->captured, key, count)
     {
         cr_expect_eq(json_integer_value(count), 1, "%s was charged %d times", key, (int)json_integer_value(count));
-        cr_expect_str_eq(json_text(books->outcomes, key), "SUCCESS", "%s was charged, but is %s", key,
-                         json_text(books->outcomes, key));
+        if (strcmp(json_text(books->outcomes, key), "SUCCESS") != 0) {
+            cr_expect_fail("%s was charged, but: %s", key, pay_look(stack, key).body);
+        }
     }
     cr_expect_eq(json_object_size(books->captured), books->successes, "%zu charged, %zu SUCCESS",
                  json_object_size(books->captured), books->successes);
@@ -303,7 +309,7 @@ Test(kill, every_process_in_turn_under_load_and_count_the_money)
     print_summary(&chaos, &books);
     check_signals_ended(chaos.stack, &books);
     check_what_clients_were_told(&chaos, &books);
-    check_money(&books);
+    check_money(chaos.stack, &books);
     check_figures(chaos.stack, &books);
     cr_assert_gt(json_object_size(chaos.told), 200, "too few payments to mean anything");
     json_decref(books.outcomes);

@@ -73,6 +73,37 @@ Test(restart, of_the_action_worker_under_load_loses_nothing)
     check_nothing_is_lost_when(STACK_ACTION, SIGTERM);
 }
 
+/* Everything dies at once with charges under way, the server's memory of its deliveries included. A charge that was
+ * captured must not be called failed by whoever finds its intent again and cannot reach the payment gateway. */
+Test(restart, of_everything_never_calls_a_charge_failed_that_may_have_happened)
+{
+    const char *settings = QUICK_AGAIN " TAI_ACTION_CHARGE_KEEP_MS=300 TAI_ACTION_CHARGE_KEEP_MAX_MS=600 "
+                                       "TAI_ACTION_BREAKER_OPEN_MS=500 TAI_ACTION_BREAKER_OPEN_MAX_MS=500";
+    Stack *stack = stack_start(&(StackPlan){.sandbox = "--drop-rate 1", .settings = settings});
+    const char *ids[4];
+    for (int i = 0; i < 4; i++) {
+        ids[i] = pay_later(stack, i);
+        cr_assert_not_null(ids[i]);
+    }
+    WAIT_UNTIL(sandbox_captured(stack, NULL) == 4);
+    stack_kill(stack, STACK_NATS, 0, SIGKILL);
+    stack_kill(stack, STACK_ACTION, 0, SIGKILL);
+    stack_kill(stack, STACK_SANDBOX, 0, SIGKILL);
+    stack_begin(stack, STACK_NATS, 0);
+    stack_begin(stack, STACK_ACTION, 0);
+    /* They were called for again, in vain: five calls that fail open the breaker. */
+    WAIT_UNTIL(process_log_has(stack_process(stack, STACK_ACTION, 0), "\"state\":\"half_open\""));
+    stack_begin(stack, STACK_SANDBOX, 0);
+    sandbox_behave(stack, "{\"drop_rate\": 0}");
+    for (int i = 0; i < 4; i++) {
+        PaymentOutcome outcome = outcome_wait(stack, ids[i]);
+        cr_expect_eq(outcome.status, PAYMENT_SUCCESS, "%s was captured and is %s (" STR_FMT ")", ids[i],
+                     payment_status_name(outcome.status), STR_ARG(outcome.failure));
+        cr_expect_eq(sandbox_captured(stack, ids[i]), 1);
+    }
+    stack_stop(stack);
+}
+
 /* --- the figures ----------------------------------------------------------------------------------------------- */
 
 typedef struct {
