@@ -126,7 +126,7 @@ Err bus_open(const BusOptions *wanted, Bus **out)
         status = bus_connect(bus, options, wanted->connect_wait_ms);
     }
     natsOptions_Destroy(options);
-    Err err = bus_error(status, wanted->url);
+    Err err = bus_error(status, "connect"); /* without the URL, which may hold a password */
     if (!err_is(err)) {
         err = bus_requests_open(bus);
     }
@@ -161,6 +161,9 @@ void bus_close(Bus *bus)
     for (BusSubscription *subscription = bus->subscriptions; subscription != NULL; subscription = subscription->next) {
         if (!subscription->closed) {
             bus_unsubscribe(subscription);
+            if (subscription->dropped != NULL) {
+                subscription->dropped(subscription->context);
+            }
         }
     }
     bus_wait_for_subscriptions(bus);
@@ -296,8 +299,7 @@ static void subscription_message(natsConnection *connection, natsSubscription *h
     (void)connection;
     (void)handle;
     BusSubscription *subscription = closure;
-    handover_put(subscription->bus->handover,
-                 (HandoverEntry){HANDOVER_MESSAGE, subscription, message});
+    handover_put(subscription->bus->handover, (HandoverEntry){HANDOVER_MESSAGE, subscription, message});
 }
 
 static void subscription_complete(void *closure)

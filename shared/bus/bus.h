@@ -27,6 +27,7 @@ typedef struct {
 /* --- messages ------------------------------------------------------------------------------------------------ */
 
 #define BUS_HEADERS_MAX 10
+#define BUS_HEADER_VALUE_MAX 1023 /* bytes */
 #define BUS_HEADER_MSG_ID "Nats-Msg-Id"
 #define BUS_HEADER_EXPECT_LAST "Nats-Expected-Last-Subject-Sequence"
 #define BUS_HEADER_TRACE "traceparent"
@@ -36,7 +37,7 @@ typedef struct {
 
 typedef struct {
     const char *name; /* static text */
-    Str value;        /* no control characters: a value with one is a programmer's error */
+    Str value;        /* as bus_header_is_sendable() says: another one is a programmer's error */
 } BusHeader;
 
 /* Going out; everything is borrowed until the call returns. */
@@ -47,6 +48,8 @@ typedef struct {
     size_t header_count;
 } BusMessage;
 
+/* No control characters, at most BUS_HEADER_VALUE_MAX bytes. What others sent need not be so. */
+bool bus_header_is_sendable(Str value);
 /* Adds a header; an empty value adds nothing. More than BUS_HEADERS_MAX is a programmer's error. */
 void bus_message_add(BusMessage *message, const char *name, Str value);
 /* The server shall admit this message only as the first of its subject. */
@@ -59,14 +62,16 @@ typedef struct {
     Str body;
     void *handle; /* natsMsg */
     /* Only for messages from a stream (pull, read, direct get): */
-    uint64_t sequence;  /* in the stream */
-    int64_t time_ms;    /* Unix time at which the stream stored it */
-    uint64_t delivered; /* 1 for the first delivery; 0 for a direct get */
+    uint64_t sequence;          /* in the stream */
+    int64_t time_ms;            /* Unix time at which the stream stored it */
+    uint64_t delivered;         /* 1 for the first delivery; 0 for a direct get */
     uint64_t consumer_sequence; /* counts the consumer's deliveries: a gap is a loss */
-    uint64_t pending;   /* messages of the consumer after this one */
+    uint64_t pending;           /* messages of the consumer after this one */
 } BusDelivery;
 
 Str bus_delivery_header(const BusDelivery *delivery, const char *name); /* empty where there is none */
+/* Adds the header that came in under this name, unless it is none that can be sent. */
+void bus_message_pass_on(BusMessage *message, const BusDelivery *from, const char *name);
 void bus_delivery_release(BusDelivery *delivery);
 
 /* --- connection ---------------------------------------------------------------------------------------------- */
@@ -116,5 +121,8 @@ void bus_store(Bus *bus, const BusMessage *message, int64_t timeout_ms, BusStore
 
 /* The last message of a subject, by direct get. Exactly one call back; no error and reply NULL: there is none. */
 void bus_get_last(Bus *bus, Str stream, Str subject, int64_t timeout_ms, BusReplyCallback *callback, void *context);
+
+/* The message at a sequence of a stream, likewise. */
+void bus_get(Bus *bus, Str stream, uint64_t sequence, int64_t timeout_ms, BusReplyCallback *callback, void *context);
 
 #endif

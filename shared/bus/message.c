@@ -19,15 +19,23 @@ void bus_text(Str text, char *out, size_t capacity_bytes)
     TAI_ASSERT(fits);
 }
 
+bool bus_header_is_sendable(Str value)
+{
+    for (size_t i = 0; i < value.length; i++) {
+        if ((unsigned char)value.data[i] < 0x20 || value.data[i] == 0x7f) {
+            return false;
+        }
+    }
+    return value.length <= BUS_HEADER_VALUE_MAX;
+}
+
 void bus_message_add(BusMessage *message, const char *name, Str value)
 {
     if (value.length == 0) {
         return;
     }
     TAI_ASSERT(message->header_count < BUS_HEADERS_MAX);
-    for (size_t i = 0; i < value.length; i++) {
-        TAI_ASSERT((unsigned char)value.data[i] >= 0x20 && value.data[i] != 0x7f);
-    }
+    TAI_ASSERT(bus_header_is_sendable(value));
     message->headers[message->header_count++] = (BusHeader){name, value};
 }
 
@@ -36,11 +44,19 @@ void bus_message_expect_new(BusMessage *message)
     bus_message_add(message, BUS_HEADER_EXPECT_LAST, STR("0"));
 }
 
+void bus_message_pass_on(BusMessage *message, const BusDelivery *from, const char *name)
+{
+    Str value = bus_delivery_header(from, name);
+    if (bus_header_is_sendable(value)) {
+        bus_message_add(message, name, value);
+    }
+}
+
 static natsStatus message_add_headers(natsMsg *out, const BusMessage *message)
 {
     natsStatus status = NATS_OK;
     for (size_t i = 0; i < message->header_count && status == NATS_OK; i++) {
-        char value[1024];
+        char value[BUS_HEADER_VALUE_MAX + 1];
         bus_text(message->headers[i].value, value, sizeof(value));
         status = natsMsgHeader_Set(out, message->headers[i].name, value);
     }
@@ -144,9 +160,15 @@ Str bus_delivery_header(const BusDelivery *delivery, const char *name)
     return str_from(value);
 }
 
+/* Anybody may publish an empty message with a Status header to a stream. */
+static bool message_is_from_stream(const BusDelivery *delivery)
+{
+    return delivery->sequence != 0 || bus_delivery_header(delivery, "Nats-Sequence").length != 0;
+}
+
 int bus_delivery_status(const BusDelivery *delivery)
 {
-    if (delivery->body.length != 0) {
+    if (delivery->body.length != 0 || message_is_from_stream(delivery)) {
         return 0;
     }
     Str text = bus_delivery_header(delivery, "Status");

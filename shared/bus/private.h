@@ -44,6 +44,7 @@ struct BusSubscription {
     BusMessageCallback *callback;
     void (*takes)(void *context, BusDelivery *delivery); /* instead of callback: the delivery becomes the receiver's */
     void (*ended)(void *context); /* told when the last message of a draining subscription was delivered; may be NULL */
+    void (*dropped)(void *context); /* told when bus_close() ends it; may be NULL */
     void *context;
     bool closed; /* nobody listens any more; lives on until the library has ended it */
     BusSubscription *next;
@@ -78,6 +79,10 @@ struct Bus {
 /* Takes back what bus_on_reconnect() was given for this context. */
 void bus_forget_reconnect(Bus *bus, void *context);
 
+/* bus_request(), and `dropped` where bus_close() comes before the answer. */
+void bus_request_or_drop(Bus *bus, const BusMessage *message, int64_t timeout_ms, BusReplyCallback *callback,
+                         void (*dropped)(void *context), void *context);
+
 Err bus_requests_open(Bus *bus);
 void bus_requests_close(Bus *bus);
 
@@ -87,7 +92,6 @@ void bus_subscription_drain(BusSubscription *subscription, void (*ended)(void *c
 struct BusPull;
 /* For read.c: `trouble` is told of every status that is not a planned end, and by then the pull may be dropped. */
 void bus_pull_on_trouble(struct BusPull *pull, void (*trouble)(void *context));
-void bus_pull_drop(struct BusPull *pull); /* at once; NULL is fine */
 
 /* --- messages (message.c) -------------------------------------------------------------------------------------- */
 

@@ -186,6 +186,12 @@ void bus_pull_drop(BusPull *pull)
     free(pull);
 }
 
+/* The bus closes; timers and hooks go with it. */
+static void pull_dropped(void *context)
+{
+    free(context);
+}
+
 /* The server forgets requests with the connection. */
 static void pull_reconnected(void *context)
 {
@@ -221,6 +227,7 @@ Err bus_pull_open(Bus *bus, Str stream, Str consumer, BusPullCallback *callback,
         return err;
     }
     pull->subscription->takes = pull_message;
+    pull->subscription->dropped = pull_dropped;
     bus_on_reconnect(bus, pull_reconnected, pull);
     *out = pull;
     return err_none();

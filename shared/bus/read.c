@@ -29,8 +29,8 @@ struct BusRead {
     uint64_t last_sequence;
     uint64_t next_consumer_sequence;
     int failures;
-    bool asked;       /* an answer to the creation of a consumer is on its way and will touch this structure */
-    bool calling;     /* inside the callback */
+    bool asked;   /* an answer to the creation of a consumer is on its way and will touch this structure */
+    bool calling; /* inside the callback */
     bool closed;
     bool told_end;
 };
@@ -161,9 +161,17 @@ static void read_created(void *context, Err err, const BusDelivery *reply)
     bus_pull_want(read->pull, read->options.batch);
 }
 
+/* The bus closes with the answer on its way. */
+static void read_dropped(void *context)
+{
+    BusRead *read = context;
+    read->asked = false;
+    read_free_when_unused(read);
+}
+
 static void read_print_start(const BusRead *read, JsonWriter *json)
 {
-    if (read->options.last_per_subject) {
+    if (read->options.last_per_subject && !read->told_end) {
         json_put_string(json, "deliver_policy", STR("last_per_subject"));
     } else if (read->last_sequence != 0 || read->options.from_sequence > 1) {
         uint64_t from = read->last_sequence != 0 ? read->last_sequence + 1 : read->options.from_sequence;
@@ -208,8 +216,8 @@ static void read_begin(BusRead *read)
     json_close(&json, '}');
     TAI_ASSERT(!api_text.overflow && !body_text.overflow);
     read->asked = true;
-    bus_request(read->bus, &(BusMessage){.subject = buffer_str(&api_text), .body = buffer_str(&body_text)},
-                BUS_API_TIMEOUT_MS, read_created, read);
+    bus_request_or_drop(read->bus, &(BusMessage){.subject = buffer_str(&api_text), .body = buffer_str(&body_text)},
+                        BUS_API_TIMEOUT_MS, read_created, read_dropped, read);
 }
 
 static void read_restart(void *context)
@@ -230,9 +238,8 @@ Err bus_read_open(Bus *bus, const BusReadOptions *options, BusReadCallback *call
     bus_text(options->filter, read->filter, sizeof(read->filter));
     read->options.batch = options->batch == 0 ? READ_BATCH : options->batch;
     read->timer = timer_make(read_restart, read);
-    if (read->options.follow) {
-        bus_on_reconnect(bus, read_restart, read);
-    }
+    /* Also without `follow`: a message that was lost with the connection may have been the last one. */
+    bus_on_reconnect(bus, read_restart, read);
     read_begin(read);
     *out = read;
     return err_none();

@@ -23,6 +23,7 @@ struct PendingRequest {
     bool sent;
     BusReplyCallback *on_reply;
     BusStoredCallback *on_stored;
+    void (*dropped)(void *context); /* instead of an answer, when the bus closes; may be NULL */
     void *context;
     PendingRequest *next_free;
 };
@@ -41,6 +42,7 @@ static PendingRequest *request_take(Bus *bus)
     PendingRequest *request = bus->free_requests;
     bus->free_requests = request->next_free;
     request->use++;
+    request->dropped = NULL;
     return request;
 }
 
@@ -69,7 +71,7 @@ static void request_timed_out(void *context)
 {
     PendingRequest *request = context;
     bool may_be_stored = request->kind == REQUEST_STORE && request->sent;
-    request_fail(request, may_be_stored ? err_unknown("no PubAck in time: it may be stored")
+    request_fail(request, may_be_stored   ? err_unknown("no PubAck in time: it may be stored")
                           : request->sent ? err_retry("no answer from the bus in time")
                                           : err_retry("could not be sent to the bus"));
 }
@@ -79,12 +81,15 @@ static void stored_answer(const PendingRequest *done, const BusDelivery *reply)
     BusStored stored = {0};
     Str text = reply->body;
     int64_t code = 0;
-    if (str_to_int64(json_find_raw(text, STR("error.err_code")), &code)) {
+    if (str_to_int64(json_find_raw(text, STR("error.code")), &code)) {
+        bool may_work_later = code >= 500; /* full, out of resources, no leader just now */
+        Str why = json_find_raw(text, STR("error.description"));
+        (void)str_to_int64(json_find_raw(text, STR("error.err_code")), &code);
         stored.exists = code == ERROR_WRONG_LAST_SEQUENCE;
         stored.full = code == ERROR_STREAM_FULL;
-        Str why = json_find_raw(text, STR("error.description"));
-        Err err = stored.full ? err_retry("stream is full: " STR_FMT, STR_ARG(why))
-                              : err_reject("stream refused: " STR_FMT, STR_ARG(why));
+        Err err = stored.full      ? err_retry("stream is full: " STR_FMT, STR_ARG(why))
+                  : may_work_later ? err_retry("stream cannot store: " STR_FMT, STR_ARG(why))
+                                   : err_reject("stream refused: " STR_FMT, STR_ARG(why));
         done->on_stored(done->context, err, &stored);
         return;
     }
@@ -156,6 +161,10 @@ Err bus_requests_open(Bus *bus)
 void bus_requests_close(Bus *bus)
 {
     for (size_t i = 0; i < bus->request_count; i++) {
+        const PendingRequest *request = bus->requests[i];
+        if (request->use % 2 == 1 && request->dropped != NULL) {
+            request->dropped(request->context);
+        }
         free(bus->requests[i]);
     }
     free(bus->requests);
@@ -174,13 +183,20 @@ static void request_send(Bus *bus, const BusMessage *message, int64_t timeout_ms
     timer_set(&bus->timers, &request->timer, bus_clock_ms() + (err_is(err) ? 0 : timeout_ms));
 }
 
-void bus_request(Bus *bus, const BusMessage *message, int64_t timeout_ms, BusReplyCallback *callback, void *context)
+void bus_request_or_drop(Bus *bus, const BusMessage *message, int64_t timeout_ms, BusReplyCallback *callback,
+                         void (*dropped)(void *context), void *context)
 {
     PendingRequest *request = request_take(bus);
     request->kind = REQUEST_PLAIN;
     request->on_reply = callback;
+    request->dropped = dropped;
     request->context = context;
     request_send(bus, message, timeout_ms, request);
+}
+
+void bus_request(Bus *bus, const BusMessage *message, int64_t timeout_ms, BusReplyCallback *callback, void *context)
+{
+    bus_request_or_drop(bus, message, timeout_ms, callback, NULL, context);
 }
 
 void bus_store(Bus *bus, const BusMessage *message, int64_t timeout_ms, BusStoredCallback *callback, void *context)
@@ -192,22 +208,37 @@ void bus_store(Bus *bus, const BusMessage *message, int64_t timeout_ms, BusStore
     request_send(bus, message, timeout_ms, request);
 }
 
-void bus_get_last(Bus *bus, Str stream, Str subject, int64_t timeout_ms, BusReplyCallback *callback, void *context)
+static void request_direct_get(Bus *bus, Str stream, Str body, int64_t timeout_ms, BusReplyCallback *callback,
+                               void *context)
 {
     char api[BUS_SUBJECT_MAX];
     Buffer api_text = buffer_over(api, sizeof(api));
     buffer_print(&api_text, "$JS.API.DIRECT.GET." STR_FMT, STR_ARG(stream));
-    char body[BUS_SUBJECT_MAX + 32];
-    Buffer body_text = buffer_over(body, sizeof(body));
-    JsonWriter json = json_writer(&body_text);
-    json_open(&json, NULL, '{');
-    json_put_string(&json, "last_by_subj", subject);
-    json_close(&json, '}');
-    TAI_ASSERT(!api_text.overflow && !body_text.overflow);
+    TAI_ASSERT(!api_text.overflow);
     PendingRequest *request = request_take(bus);
     request->kind = REQUEST_DIRECT_GET;
     request->on_reply = callback;
     request->context = context;
-    request_send(bus, &(BusMessage){.subject = buffer_str(&api_text), .body = buffer_str(&body_text)}, timeout_ms,
-                 request);
+    request_send(bus, &(BusMessage){.subject = buffer_str(&api_text), .body = body}, timeout_ms, request);
+}
+
+void bus_get_last(Bus *bus, Str stream, Str subject, int64_t timeout_ms, BusReplyCallback *callback, void *context)
+{
+    char body[BUS_SUBJECT_MAX + 32];
+    Buffer text = buffer_over(body, sizeof(body));
+    JsonWriter json = json_writer(&text);
+    json_open(&json, NULL, '{');
+    json_put_string(&json, "last_by_subj", subject);
+    json_close(&json, '}');
+    TAI_ASSERT(!text.overflow);
+    request_direct_get(bus, stream, buffer_str(&text), timeout_ms, callback, context);
+}
+
+void bus_get(Bus *bus, Str stream, uint64_t sequence, int64_t timeout_ms, BusReplyCallback *callback, void *context)
+{
+    char body[48];
+    Buffer text = buffer_over(body, sizeof(body));
+    buffer_print(&text, "{\"seq\":%" PRIu64 "}", sequence);
+    TAI_ASSERT(!text.overflow);
+    request_direct_get(bus, stream, buffer_str(&text), timeout_ms, callback, context);
 }

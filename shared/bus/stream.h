@@ -8,9 +8,9 @@
 
 typedef struct {
     const char *name;
-    const char *subject;   /* one wildcard subject: "tai.payment.>" */
-    int64_t max_bytes;     /* 0: no bound of its own; the oldest is never dropped to make room (DiscardNew) */
-    int64_t replicas;      /* 1, 3 or 5 */
+    const char *subject; /* one wildcard subject: "tai.payment.>" */
+    int64_t max_bytes;   /* 0: no bound of its own; the oldest is never dropped to make room (DiscardNew) */
+    int64_t replicas;    /* 1, 3 or 5 */
 } BusStreamSpec;
 
 /* Limits retention, file storage, DiscardNew, 10 min dedup window, AllowDirect. */

@@ -103,6 +103,18 @@ static Str print_uint(Arena *arena, uint64_t number)
     return arena_print(arena, "%llu", (unsigned long long)number);
 }
 
+/* A publisher's text as a header can hold it. */
+static Str print_header(Arena *arena, Str text)
+{
+    Str copy = arena_copy(arena, str_slice(text, 0, BUS_HEADER_VALUE_MAX));
+    for (char *c = (char *)copy.data; *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
+            *c = '?';
+        }
+    }
+    return copy;
+}
+
 static void slot_bury(TaskSlot *slot)
 {
     Lane *lane = slot->lane;
@@ -114,10 +126,10 @@ static void slot_bury(TaskSlot *slot)
                          (unsigned long long)input->sequence);
     BusMessage letter = {.subject = subject, .body = input->body};
     bus_message_add(&letter, BUS_HEADER_MSG_ID, id);
-    bus_message_add(&letter, BUS_HEADER_TRACE, bus_delivery_header(input, BUS_HEADER_TRACE));
-    bus_message_add(&letter, BUS_HEADER_CONTENT_TYPE, bus_delivery_header(input, BUS_HEADER_CONTENT_TYPE));
-    bus_message_add(&letter, "Tai-Dead-Reason", str_from(slot->why.why));
-    bus_message_add(&letter, "Tai-Dead-Subject", input->subject);
+    bus_message_pass_on(&letter, input, BUS_HEADER_TRACE);
+    bus_message_pass_on(&letter, input, BUS_HEADER_CONTENT_TYPE);
+    bus_message_add(&letter, "Tai-Dead-Reason", print_header(arena, str_from(slot->why.why)));
+    bus_message_add(&letter, "Tai-Dead-Subject", print_header(arena, input->subject));
     bus_message_add(&letter, "Tai-Dead-Stream", str_from(lane->spec->stream));
     bus_message_add(&letter, "Tai-Dead-Sequence", print_uint(arena, input->sequence));
     bus_message_add(&letter, "Tai-Dead-Deliveries", print_uint(arena, input->delivered));
@@ -199,10 +211,15 @@ void task_get_last(Task *task, int tag, Str stream, Str subject)
     bus_get_last(slot_bus(slot), stream, subject, TASK_BUS_TIMEOUT_MS, on_read, slot_request(slot, tag));
 }
 
+void task_get(Task *task, int tag, Str stream, uint64_t sequence)
+{
+    TaskSlot *slot = (TaskSlot *)task;
+    bus_get(slot_bus(slot), stream, sequence, TASK_BUS_TIMEOUT_MS, on_read, slot_request(slot, tag));
+}
+
 static void on_evaluated(void *context, Err err, const int64_t *values, size_t count)
 {
-    slot_answered(context,
-                  (TaskEvent){.kind = TASK_EVALUATED, .err = err, .values = values, .value_count = count});
+    slot_answered(context, (TaskEvent){.kind = TASK_EVALUATED, .err = err, .values = values, .value_count = count});
 }
 
 void task_eval(Task *task, int tag, const StoreScript *script, const Str *keys, size_t key_count, const Str *arguments,
@@ -269,8 +286,8 @@ BusMessage task_derive(const Task *task, Str subject, Str body, Str msg_id)
 {
     BusMessage message = {.subject = subject, .body = body};
     bus_message_add(&message, BUS_HEADER_MSG_ID, msg_id);
-    bus_message_add(&message, BUS_HEADER_TRACE, bus_delivery_header(&task->message, BUS_HEADER_TRACE));
-    bus_message_add(&message, BUS_HEADER_REPLY, bus_delivery_header(&task->message, BUS_HEADER_REPLY));
+    bus_message_pass_on(&message, &task->message, BUS_HEADER_TRACE);
+    bus_message_pass_on(&message, &task->message, BUS_HEADER_REPLY);
     return message;
 }
 

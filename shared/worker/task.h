@@ -14,17 +14,17 @@
 #include "shared/store/store.h"
 
 typedef struct {
-    Arena arena;           /* lives until the task ends */
-    BusDelivery message;   /* the input */
-    void *state;           /* the handler's own, usually from the arena; NULL at first */
-    int64_t unix_ms;       /* the time of this step */
-    uint32_t random;       /* new for every step: for jitter */
+    Arena arena;         /* lives until the task ends */
+    BusDelivery message; /* the input */
+    void *state;         /* the handler's own, usually from the arena; NULL at first */
+    int64_t unix_ms;     /* the time of this step */
+    uint32_t random;     /* new for every step: for jitter */
 } Task;
 
 typedef enum {
     TASK_BEGUN,     /* first call for a delivery */
     TASK_STORED,    /* task_store(): err, stored */
-    TASK_READ,      /* task_get_last(): err, message (NULL: there is none) */
+    TASK_READ,      /* task_get_last(), task_get(): err, message (NULL: there is none) */
     TASK_EVALUATED, /* task_eval(): err, values, value_count */
     TASK_CALLED,    /* task_call(): http */
     TASK_WOKEN,     /* task_sleep() */
@@ -47,6 +47,7 @@ typedef void TaskStep(void *context, Task *task, const TaskEvent *event);
 /* Requests: each is answered by one event with its tag. */
 void task_store(Task *task, int tag, const BusMessage *message);
 void task_get_last(Task *task, int tag, Str stream, Str subject);
+void task_get(Task *task, int tag, Str stream, uint64_t sequence);
 void task_eval(Task *task, int tag, const StoreScript *script, const Str *keys, size_t key_count, const Str *arguments,
                size_t argument_count);
 void task_call(Task *task, int tag, const HttpRequest *request);
@@ -60,8 +61,8 @@ void task_answer(Task *task, Str body);
 BusMessage task_derive(const Task *task, Str subject, Str body, Str msg_id);
 
 /* Endings. */
-void task_done(Task *task);                                    /* acks */
-void task_keep(Task *task, int64_t delay_ms, Err why);         /* naks: comes again after the delay */
-void task_bury(Task *task, Err why);                           /* dead letter, stored, then acks */
+void task_done(Task *task);                            /* acks */
+void task_keep(Task *task, int64_t delay_ms, Err why); /* naks: comes again after the delay */
+void task_bury(Task *task, Err why);                   /* dead letter, stored, then acks */
 
 #endif
