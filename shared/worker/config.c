@@ -17,7 +17,7 @@
 #define CONFIG_DEPTH_MAX 6
 
 /* Sections of the shared file that belong to some process; each is checked by whom it belongs to. */
-static const char *const sections[] = {"nats",   "redis",  "log",        "gateway", "policy",
+static const char *const sections[] = {"nats",   "redis",   "log",     "gateway", "policy",
                                        "action", "metrics", "rollout", "payment", "deployment"};
 
 typedef struct {
@@ -68,8 +68,7 @@ static Err setting_store_integer(const Setting *setting, void *target, int64_t v
 {
     bool bounded = setting->min != 0 || setting->max != 0;
     if (bounded && (value < setting->min || value > setting->max)) {
-        return err_reject("must be a whole number from %lld to %lld", (long long)setting->min,
-                          (long long)setting->max);
+        return err_reject("must be a whole number from %lld to %lld", (long long)setting->min, (long long)setting->max);
     }
     memcpy((char *)target + setting->offset, &value, sizeof(value));
     return err_none();
@@ -212,7 +211,10 @@ static Err config_apply_file(const char *file, Str text, const SettingTable *tab
     json_error_t json_error;
     json_t *root = json_loadb(text.data, text.length, JSON_REJECT_DUPLICATES, &json_error);
     if (root == NULL) {
-        return err_reject("%s:%d:%d: %.60s", file, json_error.line, json_error.column, json_error.text);
+        /* jansson quotes the piece of the input where it stopped: it may be a password. */
+        const char *quoted = strstr(json_error.text, " near '");
+        int length = quoted != NULL ? (int)(quoted - json_error.text) : (int)strlen(json_error.text);
+        return err_reject("%s:%d:%d: %.*s", file, json_error.line, json_error.column, length, json_error.text);
     }
     ConfigSource source = {file, text, tables, table_count};
     Err err = json_is_object(root) ? config_apply_object(&source, (Str){0}, root, 0)
