@@ -13,6 +13,7 @@
 
 #define BLACKLIST_SUBJECTS "tai.payment.blacklist.>"
 #define BLACKLIST_FIRST_CAPACITY 1024
+#define BLACKLIST_AGAIN_MS 500
 
 typedef struct {
     char *customer_id; /* NULL: free */
@@ -24,6 +25,7 @@ struct Blacklist {
     Worker *worker;
     BusSubscription *changes;
     BusRead *read;
+    Timer again; /* after a load that failed */
     Arena arena; /* for decoding; reset after each message */
     Entry *entries;
     size_t capacity; /* a power of two */
@@ -108,6 +110,10 @@ static void blacklist_read(void *context, Err err, const BusDelivery *message)
         blacklist->loaded = blacklist->loaded || !err_is(err);
         bus_read_close(blacklist->read);
         blacklist->read = NULL;
+        if (err_is(err)) {
+            log_event(worker_log(blacklist->worker), LOG_WARN, "blacklist_not_read", LOG_FIELDS(log_why(&err)));
+            loop_timer_set(worker_loop(blacklist->worker), &blacklist->again, BLACKLIST_AGAIN_MS);
+        }
         return;
     }
     if (blacklist_decode(blacklist, message->body, &change)) {
@@ -123,6 +129,8 @@ static void blacklist_load(void *context)
 {
     Blacklist *blacklist = context;
     bus_read_close(blacklist->read);
+    blacklist->read = NULL;
+    loop_timer_clear(worker_loop(blacklist->worker), &blacklist->again);
     blacklist->load++;
     Err err = bus_read_open(worker_bus(blacklist->worker),
                             &(BusReadOptions){
@@ -133,6 +141,7 @@ static void blacklist_load(void *context)
                             blacklist_read, blacklist, &blacklist->read);
     if (err_is(err)) {
         log_event(worker_log(blacklist->worker), LOG_ERROR, "blacklist_not_read", LOG_FIELDS(log_why(&err)));
+        loop_timer_set(worker_loop(blacklist->worker), &blacklist->again, BLACKLIST_AGAIN_MS);
     }
 }
 
@@ -142,6 +151,7 @@ Err blacklist_open(Worker *worker, Blacklist **out)
     TAI_ASSERT(blacklist != NULL);
     blacklist->worker = worker;
     blacklist->arena = arena_make(1024, 64 * 1024);
+    blacklist->again = timer_make(blacklist_load, blacklist);
     blacklist->capacity = BLACKLIST_FIRST_CAPACITY;
     blacklist->entries = calloc(blacklist->capacity, sizeof(*blacklist->entries));
     TAI_ASSERT(blacklist->entries != NULL);
@@ -162,6 +172,7 @@ void blacklist_close(Blacklist *blacklist)
     }
     bus_read_close(blacklist->read);
     bus_unsubscribe(blacklist->changes);
+    loop_timer_clear(worker_loop(blacklist->worker), &blacklist->again);
     for (size_t i = 0; i < blacklist->capacity; i++) {
         free(blacklist->entries[i].customer_id);
     }

@@ -3,7 +3,7 @@
  *   BEGUN      decode, name the transaction, look at the deadline; ask Redis for the fraud features
  *   EVALUATED  evaluate the live policy on the facts; publish the decision
  *   STORED     decision: approved is done, rejected goes on to its outcome; outcome: answer whoever waits, done
- *   READ       there was an outcome already: answer that one
+ *   READ       there was a decision already: that one is followed; or an outcome: answer that one
  *
  * A key of the publisher's own (Nats-Msg-Id on the plain subject) is first turned into a signal on the subject of its
  * transaction, as the gateway does for an Idempotency-Key: the server admits one for each subject, so both ways in
@@ -22,9 +22,24 @@
  * 10 min, which keeps the same Nats-Msg-Id from entering twice. */
 #define FRESH_WITHIN_MS 60000
 
+/* How long after its signal a decision's id is certainly still known to the ledger: the dedup window, less what clocks
+ * may differ. */
+#define DECISION_KNOWN_MS 570000
+
 #define KEY_MAX 255
 
-enum { TAG_FEATURES, TAG_DECISION, TAG_OUTCOME, TAG_EARLIER, TAG_KEYED, TAG_CLAIM, TAG_CLAIMED };
+enum {
+    TAG_FEATURES,
+    TAG_DECISION,
+    TAG_STANDING,
+    TAG_OUTCOME,
+    TAG_EARLIER,
+    TAG_KEYED,
+    TAG_CLAIM,
+    TAG_CLAIMED,
+    TAG_EXPIRY,
+    TAG_LATE,
+};
 
 /* Counts the signal itself by its transaction id, once however often it is delivered, at the ledger's time; answers
  * how many signals and currencies of the customer the windows up to that moment hold. Counters are kept for the window
@@ -94,7 +109,8 @@ static Err made_id_check(Str id, int64_t stream_time_ms, bool *fresh)
 
 /* Gives the transaction its id, the same on every delivery. A decision is taken once for each id: the server admits
  * one signal for a key's subject, an id made just now was not used before, and every other id is claimed on the ledger
- * first. A second delivery of a signal repeats its decision within the dedup window, because its deadline is earlier. */
+ * first. A second delivery of a signal repeats its decision within the dedup window, because its deadline is earlier.
+ */
 static Err transaction_name(Task *task, Str named, Judgement *judgement)
 {
     const BusDelivery *message = &task->message;
@@ -108,8 +124,8 @@ static Err transaction_name(Task *task, Str named, Judgement *judgement)
     }
     if (named.length != 0) {
         signal->transaction_id = named;
-        judgement->claimed = key.length == 0 ||
-                             !str_equal(bus_delivery_header(message, BUS_HEADER_EXPECT_LAST), STR("0"));
+        judgement->claimed =
+            key.length == 0 || !str_equal(bus_delivery_header(message, BUS_HEADER_EXPECT_LAST), STR("0"));
         transaction_id_print_keyed(signal->publisher, key, id);
         return str_starts_with(named, STR("txn_")) && !(key.length != 0 && str_equal(named, str_from(id)))
                    ? err_reject("subject: an id that begins with txn_ must be the one made of its Tai-Key")
@@ -163,15 +179,15 @@ static void publish_keyed(Task *task, Str publisher)
 {
     Str key = bus_delivery_header(&task->message, BUS_HEADER_MSG_ID);
     char id[TRANSACTION_ID_MAX];
-    if (key.length > KEY_MAX) {
-        task_bury(task, err_reject("Nats-Msg-Id: longer than %d", KEY_MAX));
+    if (key.length > KEY_MAX || !bus_header_is_sendable(key)) {
+        task_bury(task, err_reject("Nats-Msg-Id: longer than %d, or with control characters", KEY_MAX));
         return;
     }
     transaction_id_print_keyed(publisher, key, id);
     Str subject = arena_print(&task->arena, SUBJECT_PREFIX STR_FMT ".%s", STR_ARG(publisher), id);
     BusMessage message = task_derive(task, subject, task->message.body, arena_copy(&task->arena, str_from(id)));
     bus_message_add(&message, BUS_HEADER_KEY, key);
-    bus_message_add(&message, BUS_HEADER_CONTENT_TYPE, bus_delivery_header(&task->message, BUS_HEADER_CONTENT_TYPE));
+    bus_message_pass_on(&message, &task->message, BUS_HEADER_CONTENT_TYPE);
     bus_message_expect_new(&message);
     task_store(task, TAG_KEYED, &message);
 }
@@ -215,15 +231,29 @@ static void publish_outcome(Task *task, Judgement *judgement, PaymentStatus stat
 }
 
 /* The id holds the publisher: one publisher's decision must not be taken for a repeat of another's. */
+static Str decision_id(Task *task, const PaymentDecision *decision)
+{
+    return arena_print(&task->arena, "decision." STR_FMT "." STR_FMT, STR_ARG(decision->signal.publisher),
+                       STR_ARG(decision->signal.transaction_id));
+}
+
 static void publish_decision(Task *task, Judgement *judgement)
 {
     const PaymentDecision *decision = &judgement->decision;
-    Str id = arena_print(&task->arena, "decision." STR_FMT "." STR_FMT, STR_ARG(decision->signal.publisher),
-                         STR_ARG(decision->signal.transaction_id));
     Str subject =
         decision->verdict.rejected ? STR("tai.payment.decision.rejected") : STR("tai.payment.decision.approved");
-    BusMessage message = task_derive(task, subject, wire_encode_payment_decision(&task->arena, decision), id);
+    BusMessage message =
+        task_derive(task, subject, wire_encode_payment_decision(&task->arena, decision), decision_id(task, decision));
     task_store(task, TAG_DECISION, &message);
+}
+
+/* Past its deadline a signal fails, but only when no delivery of it has decided: a charge may be under way then. A
+ * claim under the decision's own id finds out, and keeps out whoever is still about to decide. */
+static void publish_expiry(Task *task, const Judgement *judgement)
+{
+    BusMessage message = task_derive(task, claim_subject(task, judgement), claim_body(task, judgement),
+                                     decision_id(task, &judgement->decision));
+    task_store(task, TAG_EXPIRY, &message);
 }
 
 static Str print_number(Task *task, int64_t number)
@@ -256,11 +286,18 @@ static void ask_features(Task *task, const Policy *policy, const PaymentDecision
 static void signal_judge(Task *task, const Policy *policy, Judgement *judgement)
 {
     judgement->decision.decided_ms = task->unix_ms;
-    if (task->unix_ms >= judgement->decision.deadline_ms) {
-        publish_outcome(task, judgement, PAYMENT_FAILED, STR("deadline_exceeded"));
-        return;
+    if (task->unix_ms < judgement->decision.deadline_ms) {
+        ask_features(task, policy, &judgement->decision);
+    } else if (task->unix_ms < task->message.time_ms + DECISION_KNOWN_MS) {
+        publish_expiry(task, judgement);
+    } else {
+        task_get_last(task, TAG_LATE, STR("PAYMENT"), outcome_subject(task, &judgement->decision));
     }
-    ask_features(task, policy, &judgement->decision);
+}
+
+static void signal_fail(Task *task, Judgement *judgement)
+{
+    publish_outcome(task, judgement, PAYMENT_FAILED, STR("deadline_exceeded"));
 }
 
 static void signal_begun(Task *task, const Policy *policy)
@@ -327,6 +364,31 @@ static void signal_claimed(Task *task, const Policy *policy, const TaskEvent *ev
     }
 }
 
+/* An earlier delivery decided, perhaps otherwise (the policy or the blacklist changed since), or found the signal past
+ * its deadline. What stands on the ledger is followed. */
+static void signal_standing(Task *task, const TaskEvent *event)
+{
+    Judgement *judgement = task->state;
+    PaymentDecision standing;
+    if (err_is(event->err) || event->message == NULL) {
+        task_keep(task, keep_ms(task), err_retry("the decision that stands could not be read"));
+        return;
+    }
+    if (str_equal(event->message->subject, claim_subject(task, judgement))) {
+        signal_fail(task, judgement);
+        return;
+    }
+    Err err = wire_decode_payment_decision(&task->arena, event->message->body, &standing);
+    if (err_is(err)) {
+        task_bury(task, err);
+    } else if (standing.verdict.rejected) {
+        judgement->decision = standing;
+        publish_outcome(task, judgement, PAYMENT_REJECTED, (Str){0});
+    } else {
+        task_done(task);
+    }
+}
+
 static void signal_stored(Task *task, const Policy *policy, const TaskEvent *event)
 {
     Judgement *judgement = task->state;
@@ -347,9 +409,16 @@ static void signal_stored(Task *task, const Policy *policy, const TaskEvent *eve
         task_keep(task, keep_ms(task), event->err);
         return;
     }
+    if (event->stored->duplicate && (event->tag == TAG_DECISION || event->tag == TAG_EXPIRY)) {
+        task_get(task, TAG_STANDING, STR("PAYMENT"), event->stored->sequence);
+        return;
+    }
     switch (event->tag) {
     case TAG_CLAIM:
         signal_judge(task, policy, judgement);
+        return;
+    case TAG_EXPIRY:
+        signal_fail(task, judgement);
         return;
     case TAG_DECISION:
         if (judgement->decision.verdict.rejected) {
@@ -391,6 +460,36 @@ static void signal_earlier(Task *task, const TaskEvent *event)
     task_done(task);
 }
 
+/* Long past its deadline: the ledger no longer knows the ids of decisions. On a first delivery there is none. */
+static void signal_late(Task *task, const TaskEvent *event)
+{
+    if (err_is(event->err) || event->message != NULL) {
+        signal_earlier(task, event);
+    } else if (task->message.delivered == 1) {
+        signal_fail(task, task->state);
+    } else {
+        task_bury(task, err_unknown("past its deadline, and an earlier delivery may have decided: a person must look"));
+    }
+}
+
+static void signal_read_ledger(Task *task, const Policy *policy, const TaskEvent *event)
+{
+    switch (event->tag) {
+    case TAG_CLAIMED:
+        signal_claimed(task, policy, event);
+        break;
+    case TAG_STANDING:
+        signal_standing(task, event);
+        break;
+    case TAG_LATE:
+        signal_late(task, event);
+        break;
+    default:
+        signal_earlier(task, event);
+        break;
+    }
+}
+
 void payment_signal_step(void *context, Task *task, const TaskEvent *event)
 {
     const Policy *policy = context;
@@ -405,11 +504,7 @@ void payment_signal_step(void *context, Task *task, const TaskEvent *event)
         signal_stored(task, policy, event);
         break;
     case TASK_READ:
-        if (event->tag == TAG_CLAIMED) {
-            signal_claimed(task, policy, event);
-        } else {
-            signal_earlier(task, event);
-        }
+        signal_read_ledger(task, policy, event);
         break;
     case TASK_CALLED:
     case TASK_WOKEN:
