@@ -54,8 +54,8 @@ static const Setting gateway_settings[] = {
 
 static const Route payment_routes[] = {
     {.path = "/payment", .methods = {{"POST", ROUTE_JSON, (size_t)PAYMENT_BODY_MAX, payment_post}}},
-    {.path = "/payment/", .methods = {{"GET", ROUTE_NO_BODY, 0, transaction_get}}},
-    {.path = "/blacklist/",
+    {.path = "/payment/*", .methods = {{"GET", ROUTE_NO_BODY, 0, transaction_get}}},
+    {.path = "/blacklist/*",
      .methods = {{"GET", ROUTE_NO_BODY, 0, blacklist_get},
                  {"PUT", ROUTE_JSON_OPTIONAL, REASON_BODY_MAX, blacklist_put},
                  {"DELETE", ROUTE_NO_BODY, 0, blacklist_delete}}},

@@ -34,6 +34,22 @@ void payment_answer_outcome(Request *request, const PaymentOutcome *outcome)
     request_answer(request, status, MEDIA_JSON, wire_print_payment_outcome_json(&request->arena, outcome));
 }
 
+Str payment_outcome_subject(Request *request, Str transaction_id)
+{
+    return arena_print(&request->arena, "tai.payment.outcome." STR_FMT, STR_ARG(transaction_id));
+}
+
+bool payment_outcome_read(Request *request, const BusDelivery *message, PaymentOutcome *outcome)
+{
+    Err err = wire_decode_payment_outcome(&request->arena, message->body, outcome);
+    if (err_is(err)) {
+        log_event(request->gateway->log, LOG_ERROR, "outcome_unreadable",
+                  LOG_FIELDS(log_number("sequence", (int64_t)message->sequence), log_why(&err)));
+        problem_answer(request, PROBLEM_UNAVAILABLE, "there is an outcome that this gateway cannot read");
+    }
+    return !err_is(err);
+}
+
 /* The bus did not say whether it has the signal: the answer says so, and where it will be seen. */
 static Str payment_mark_unconfirmed(Arena *arena, Str body)
 {
@@ -180,11 +196,15 @@ static void payment_answer_reused(Request *request)
 }
 
 /* A publisher that came in past us may have used the id for another payment: its outcome is not this one's. */
-static void payment_found(Request *request, const PaymentOutcome *outcome)
+static void payment_found(Request *request, const BusDelivery *message)
 {
     const Payment *payment = request->state;
-    if (payment_is_of(&payment->signal, outcome)) {
-        payment_answer_outcome(request, outcome);
+    PaymentOutcome outcome = {0};
+    if (!payment_outcome_read(request, message, &outcome)) {
+        return;
+    }
+    if (payment_is_of(&payment->signal, &outcome)) {
+        payment_answer_outcome(request, &outcome);
     } else {
         payment_answer_reused(request);
     }
@@ -247,7 +267,7 @@ static void payment_begin_keyed(Request *request)
     payment->subject = arena_print(&request->arena, "tai.payment.signal." CALLER_ANONYMOUS ".%s", payment->id);
     request->watch.found = payment_found;
     request->watch.absent = payment_not_yet;
-    Err err = watch_listen(request, payment->signal.transaction_id);
+    Err err = watch_listen(request, STR("PAYMENT"), payment_outcome_subject(request, payment->signal.transaction_id));
     if (err_is(err)) {
         problem_answer(request, PROBLEM_UNAVAILABLE, "the bus cannot be listened to");
         return;

@@ -55,9 +55,10 @@ struct Request {
 
     Str method;
     Str path; /* as sent, percent escapes and all */
-    Str id;   /* the path's last segment, escapes undone, where the route has one */
+    Str id;   /* the path's segment that the route calls so, escapes undone */
     const struct RouteMethod *route;
     bool without_bus; /* of the route */
+    bool takes_query; /* of the route */
     RequestFields fields;
     TraceContext trace;
 

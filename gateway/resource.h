@@ -13,6 +13,9 @@ void payment_post(Request *request);
 void payment_reply(void *gateway, const BusDelivery *message); /* on tai.reply.<gateway>.<token> */
 /* The answer to a POST (its status says what became of the payment). */
 void payment_answer_outcome(Request *request, const PaymentOutcome *outcome);
+Str payment_outcome_subject(Request *request, Str transaction_id);
+/* False, with the request answered, when it cannot be read. */
+bool payment_outcome_read(Request *request, const BusDelivery *message, PaymentOutcome *outcome);
 
 /* transaction.c: GET /payment/{id} */
 void transaction_get(Request *request);

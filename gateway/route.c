@@ -3,24 +3,27 @@
 
 #include "gateway/problem.h"
 
-static bool route_matches(const Route *route, Str path, Str *rest)
+static bool route_matches(const Route *route, Str path, Str *id)
 {
-    Str prefix = str_from(route->path);
-    bool takes_id = prefix.data[prefix.length - 1] == '/' && prefix.length > 1;
-    if (!takes_id) {
-        *rest = (Str){0};
-        return str_equal(path, prefix);
-    }
-    if (!str_starts_with(path, prefix) || path.length == prefix.length) {
-        return false;
-    }
-    *rest = str_slice(path, prefix.length, path.length);
-    for (size_t i = 0; i < rest->length; i++) {
-        if (rest->data[i] == '/') {
+    Str pattern = str_from(route->path);
+    Str wanted = {0};
+    Str given = {0};
+    *id = (Str){0};
+    while (str_next_token(&pattern, '/', &wanted)) {
+        if (!str_next_token(&path, '/', &given)) {
             return false;
         }
+        if (!str_equal(wanted, STR("*"))) {
+            if (!str_equal(wanted, given)) {
+                return false;
+            }
+        } else if (given.length == 0) {
+            return false;
+        } else {
+            *id = given;
+        }
     }
-    return true;
+    return !str_next_token(&path, '/', &given);
 }
 
 static Str route_allow(Request *request, const Route *route)
@@ -44,6 +47,7 @@ static void route_method(Request *request, const Route *route)
         if (str_equal(method, str_from(route->methods[i].name))) {
             request->route = &route->methods[i];
             request->without_bus = route->without_bus;
+            request->takes_query = route->takes_query;
             return;
         }
     }

@@ -20,9 +20,10 @@ typedef struct RouteMethod {
 } RouteMethod;
 
 typedef struct {
-    const char *path; /* "/payment"; one that ends in '/' takes one more segment, the id */
+    const char *path; /* "/payment"; a segment '*' is the id: "/payment/" followed by '*' */
     RouteMethod methods[ROUTE_METHODS_MAX];
     bool without_bus; /* answers even when the bus cannot be reached */
+    bool takes_query; /* query parameters are its own business; elsewhere there are none */
 } Route;
 
 /* Finds request->route, request->without_bus and request->id, or answers 404, 405 or OPTIONS. */

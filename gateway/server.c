@@ -157,7 +157,8 @@ static void server_begin(Request *request, const char *method, const char *path,
     if (request->answered) {
         return;
     }
-    if (MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, NULL, NULL) > 0) {
+    if (!request->takes_query &&
+        MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, NULL, NULL) > 0) {
         problem_answer(request, PROBLEM_INVALID, "there are no query parameters here");
         return;
     }

@@ -61,9 +61,12 @@ static void transaction_over(void *context)
     }
 }
 
-static void transaction_found(Request *request, const PaymentOutcome *outcome)
+static void transaction_found(Request *request, const BusDelivery *message)
 {
-    request_answer(request, 200, MEDIA_JSON, wire_print_payment_outcome_json(&request->arena, outcome));
+    PaymentOutcome outcome = {0};
+    if (payment_outcome_read(request, message, &outcome)) {
+        request_answer(request, 200, MEDIA_JSON, wire_print_payment_outcome_json(&request->arena, &outcome));
+    }
 }
 
 /* --- the signal of a transaction without an outcome ---------------------------------------------------------- */
@@ -258,7 +261,7 @@ static bool transaction_wait(Request *request, int64_t wait_ms)
         return false;
     }
     request_set_deadline(request, wait_ms, transaction_over);
-    Err err = watch_listen(request, request->id);
+    Err err = watch_listen(request, STR("PAYMENT"), payment_outcome_subject(request, request->id));
     if (err_is(err)) {
         problem_answer(request, PROBLEM_UNAVAILABLE, "the bus cannot be listened to");
     }
@@ -276,7 +279,7 @@ void transaction_get(Request *request)
     request->watch.absent = transaction_absent;
     int64_t wait_ms = field_prefer_wait_ms(&request->fields.prefer, 0);
     if (wait_ms == 0) {
-        watch_prepare(request, request->id);
+        watch_prepare(request, STR("PAYMENT"), payment_outcome_subject(request, request->id));
         transaction_over(request);
     } else if (!transaction_wait(request, wait_ms)) {
         return;

@@ -1,8 +1,7 @@
-/* watch - waiting for a transaction's outcome to appear on the ledger. */
+/* watch - waiting for an outcome to appear on its ledger. */
 #include "gateway/watch.h"
 
 #include "gateway/request.h"
-#include "shared/wire/payment.h"
 
 #define WATCH_RETRY_FIRST_MS 5
 #define WATCH_RETRY_LAST_MS 640
@@ -12,10 +11,11 @@ static void watch_retry(void *context)
     watch_look(context);
 }
 
-void watch_prepare(Request *request, Str transaction_id)
+void watch_prepare(Request *request, Str stream, Str subject)
 {
     Watch *watch = &request->watch;
-    watch->subject = arena_print(&request->arena, "tai.payment.outcome." STR_FMT, STR_ARG(transaction_id));
+    watch->stream = stream;
+    watch->subject = subject;
     watch->retry = timer_make(watch_retry, request);
     watch->retry_ms = WATCH_RETRY_FIRST_MS;
 }
@@ -30,9 +30,9 @@ static void watch_heard(void *context, const BusDelivery *message)
     }
 }
 
-Err watch_listen(Request *request, Str transaction_id)
+Err watch_listen(Request *request, Str stream, Str subject)
 {
-    watch_prepare(request, transaction_id);
+    watch_prepare(request, stream, subject);
     return bus_subscribe(request->gateway->bus, request->watch.subject, (Str){0}, watch_heard, request,
                          &request->watch.subscription);
 }
@@ -53,13 +53,9 @@ static void watch_looked(void *context, Err err, const BusDelivery *message)
         return;
     }
     watch->looking = false;
-    PaymentOutcome outcome = {0};
     if (!err_is(err) && message != NULL) {
-        err = wire_decode_payment_outcome(&request->arena, message->body, &outcome);
-        if (!err_is(err)) {
-            watch->found(request, &outcome);
-            return;
-        }
+        watch->found(request, message);
+        return;
     }
     if (err_is(err)) {
         log_event(request->gateway->log, LOG_WARN, "outcome_unreadable",
@@ -80,7 +76,7 @@ void watch_look(Request *request)
     }
     watch->looking = true;
     loop_timer_clear(request->gateway->loop, &watch->retry);
-    request_get_last(request, STR("PAYMENT"), watch->subject, watch_looked);
+    request_get_last(request, watch->stream, watch->subject, watch_looked);
 }
 
 void watch_end(Request *request)
