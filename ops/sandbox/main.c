@@ -1,6 +1,7 @@
-/* tai-sandbox: a payment gateway to try everything on; it speaks enough of Stripe's API to charge cards.
+/* tai-sandbox: a payment gateway, a cluster and an image registry to try everything on.
  * listens    --address 127.0.0.1 --port 12111 (0: any; the line "ready" tells)
- * serves     /v1/payment_intents, /v1/charges as Stripe documents them; /sandbox/behavior, /sandbox/charges for tests
+ * serves     /v1/payment_intents, /v1/charges as Stripe documents them; /sandbox/behavior, /sandbox/charges for tests;
+ *            /cluster for deployments, with simulated traffic; /v2 for images
  * keeps      executed requests in memory, captured charges also in --journal FILE
  * exit       0 after SIGTERM or SIGINT, 64 usage, 69 the port is taken, 78 a bad journal */
 #include <getopt.h>
@@ -26,7 +27,8 @@ typedef struct {
 } Options;
 
 static const char help[] =
-    "tai-sandbox " TAI_VERSION ": a payment gateway to try everything on, speaking enough of Stripe's API\n"
+    "tai-sandbox " TAI_VERSION ": a payment gateway to try everything on, speaking enough of Stripe's API,\n"
+    "and a cluster with simulated traffic and an image registry for deployments (see its README)\n"
     "\n"
     "  --address 127.0.0.1     where to listen\n"
     "  --port 12111            0: any free one, told by the line \"ready\"\n"
@@ -174,6 +176,7 @@ static void main_release(Sandbox *sandbox)
     journal_close(&sandbox->journal);
     table_clear(&sandbox->results);
     book_clear(&sandbox->book);
+    cluster_clear(&sandbox->cluster);
     free(sandbox->metadata.data);
     free(sandbox->scratch.data);
     free(sandbox->text.data);

@@ -17,6 +17,8 @@
 #include <microhttpd.h>
 
 #include "ops/sandbox/control.h"
+#include "ops/sandbox/region.h"
+#include "ops/sandbox/registry.h"
 #include "ops/sandbox/stripe.h"
 #include "shared/base/timer.h"
 
@@ -132,7 +134,11 @@ static void server_make_response(Exchange *exchange, const Answer *answer, bool 
     exchange->response = MHD_create_response_from_buffer(answer->body.length, (void *)(uintptr_t)answer->body.data,
                                                          MHD_RESPMEM_MUST_COPY);
     TAI_ASSERT(exchange->response != NULL);
-    server_add_header(exchange->response, "Content-Type", "application/json");
+    server_add_header(exchange->response, "Content-Type",
+                      answer->content_type != NULL ? answer->content_type : "application/json");
+    if (answer->content_digest != NULL) {
+        server_add_header(exchange->response, "Docker-Content-Digest", answer->content_digest);
+    }
     if (answer->retry_after_s > 0) {
         char seconds[16];
         Buffer text = buffer_over(seconds, sizeof seconds);
@@ -155,6 +161,23 @@ static Answer server_refuse_size(Sandbox *sandbox)
     return (Answer){.status = 413, .body = buffer_str(&sandbox->text)};
 }
 
+static Answer server_route(Sandbox *sandbox, const Request *request)
+{
+    if (str_starts_with(request->path, STR("/v1/"))) {
+        return stripe_answer(sandbox, request);
+    }
+    if (str_starts_with(request->path, STR("/v2/"))) {
+        return registry_answer(sandbox, request);
+    }
+    return str_starts_with(request->path, STR("/cluster")) ? region_answer(sandbox, request)
+                                                           : control_answer(sandbox, request);
+}
+
+static Str server_query(struct MHD_Connection *connection, const char *name)
+{
+    return str_from(MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, name));
+}
+
 /* Makes the answer, and tells how long it is to wait. */
 static int64_t server_answer(Exchange *exchange, const char *method, const char *path)
 {
@@ -167,16 +190,17 @@ static int64_t server_answer(Exchange *exchange, const char *method, const char 
         .authorization = server_header(connection, "Authorization"),
         .content_type = server_header(connection, "Content-Type"),
         .idempotency_key = server_header(connection, "Idempotency-Key"),
-        .query_key = str_from(MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "key")),
+        .query_key = server_query(connection, "key"),
+        .query_since = server_query(connection, "since"),
+        .query_until = server_query(connection, "until"),
         .body = exchange->body,
         .body_length = exchange->body_length,
         .now_ms = server_now_ms(CLOCK_MONOTONIC),
-        .now_s = server_now_ms(CLOCK_REALTIME) / 1000,
+        .unix_ms = server_now_ms(CLOCK_REALTIME),
     };
+    request.now_s = request.unix_ms / 1000;
     buffer_reset(&sandbox->text);
-    Answer answer = exchange->oversized ? server_refuse_size(sandbox)
-                    : is_stripe         ? stripe_answer(sandbox, &request)
-                                        : control_answer(sandbox, &request);
+    Answer answer = exchange->oversized ? server_refuse_size(sandbox) : server_route(sandbox, &request);
     TAI_ASSERT(!sandbox->text.overflow);
     server_make_response(exchange, &answer, is_stripe);
     return answer.latency_ms;
