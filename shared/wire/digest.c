@@ -1,4 +1,4 @@
-/* digest - transaction ids that the same request always gets again, and message signatures. SHA-256 by OpenSSL.
+/* digest - ids that the same request always gets again, and message signatures. SHA-256 by OpenSSL.
  * Everything stored for years hangs on these ids: their form never changes. */
 #include "shared/wire/digest.h"
 
@@ -22,26 +22,27 @@ static void hash_pair(Str first, const void *second, size_t second_bytes, uint8_
     TAI_ASSERT(hashed);
 }
 
-void transaction_id_print_ulid(uint64_t time_ms, const uint8_t entropy[10], char out[TRANSACTION_ID_MAX])
+void made_id_print_ulid(const char *prefix, uint64_t time_ms, const uint8_t entropy[10], char out[MADE_ID_MAX])
 {
     char ulid[ID_ULID_LENGTH + 1];
     id_ulid_print(time_ms, entropy, ulid);
-    Buffer text = buffer_over(out, TRANSACTION_ID_MAX);
-    buffer_print(&text, "txn_%s", ulid);
+    Buffer text = buffer_over(out, MADE_ID_MAX);
+    buffer_print(&text, "%s%s", prefix, ulid);
     TAI_ASSERT(!text.overflow);
 }
 
-void transaction_id_print_keyed(Str publisher, Str key, char out[TRANSACTION_ID_MAX])
+void made_id_print_keyed(const char *prefix, Str publisher, Str key, char out[MADE_ID_MAX])
 {
     uint8_t hash[SHA256_BYTES];
     hash_pair(publisher, key.data, key.length, hash);
-    Buffer text = buffer_over(out, TRANSACTION_ID_MAX);
-    buffer_append(&text, STR("txn_"));
+    Buffer text = buffer_over(out, MADE_ID_MAX);
+    buffer_append(&text, str_from(prefix));
     id_base32_print(hash, KEYED_BYTES, &text);
     TAI_ASSERT(!text.overflow);
 }
 
-void transaction_id_print_sequence(Str stream, uint64_t sequence, int64_t stream_time_ms, char out[TRANSACTION_ID_MAX])
+void made_id_print_sequence(const char *prefix, Str stream, uint64_t sequence, int64_t stream_time_ms,
+                            char out[MADE_ID_MAX])
 {
     uint8_t number[8];
     for (size_t i = 0; i < sizeof(number); i++) {
@@ -49,7 +50,7 @@ void transaction_id_print_sequence(Str stream, uint64_t sequence, int64_t stream
     }
     uint8_t hash[SHA256_BYTES];
     hash_pair(stream, number, sizeof(number), hash);
-    transaction_id_print_ulid(stream_time_ms > 0 ? (uint64_t)stream_time_ms : 0, hash, out);
+    made_id_print_ulid(prefix, stream_time_ms > 0 ? (uint64_t)stream_time_ms : 0, hash, out);
 }
 
 void digest_hmac_hex(Str key, Str message, char out[65])
