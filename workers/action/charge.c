@@ -60,6 +60,15 @@ static void job_call(const Action *action, Task *task)
     task_call(task, TAG_CALL, &request);
 }
 
+/* A bus that was killed while this task waited may have given the charge to another worker, who called: what this task
+ * knows of itself is then no ground for calling the charge failed. */
+static bool job_may_be_elsewhere(const Action *action, const Task *task, ChargeMove move)
+{
+    const Job *job = task->state;
+    return move.status == PAYMENT_FAILED && !job->charge.touched &&
+           !recall_is_certain(action->recall, task->message.sequence);
+}
+
 static void job_move(const Action *action, Task *task, ChargeMove move)
 {
     const Job *job = task->state;
@@ -74,7 +83,11 @@ static void job_move(const Action *action, Task *task, ChargeMove move)
         task_sleep(task, TAG_WAIT, move.wait_ms);
         break;
     case CHARGE_FINISH:
-        job_publish_outcome(task, move);
+        if (job_may_be_elsewhere(action, task, move)) {
+            task_keep(task, AGAIN_MS, err_unknown("another worker may have been given this charge meanwhile"));
+        } else {
+            job_publish_outcome(task, move);
+        }
         break;
     case CHARGE_REPEAT:
         task_get_last(task, TAG_EXISTING, STR("PAYMENT"), job->outcome_subject);
@@ -108,8 +121,8 @@ static void job_begun(const Action *action, Task *task)
         task_bury(task, err);
         return;
     }
-    job->outcome_subject = arena_print(&task->arena, "tai.payment.outcome." STR_FMT,
-                                       STR_ARG(job->decision.signal.transaction_id));
+    job->outcome_subject =
+        arena_print(&task->arena, "tai.payment.outcome." STR_FMT, STR_ARG(job->decision.signal.transaction_id));
     ChargeIntent intent = {
         .decided_ms = job->decision.decided_ms,
         .deadline_ms = job->decision.deadline_ms,
@@ -180,8 +193,8 @@ static void job_called(const Action *action, Task *task, const TaskEvent *event)
         gate_pace(action->gate, event->http->retry_after_ms);
     }
     job_move(action, task,
-             charge_answered(&job->charge, &action->settings.charge, answer, event->http->retry_after_ms,
-                             task->unix_ms, task->random));
+             charge_answered(&job->charge, &action->settings.charge, answer, event->http->retry_after_ms, task->unix_ms,
+                             task->random));
 }
 
 static void job_stored(Task *task, const TaskEvent *event)
@@ -221,8 +234,7 @@ void charge_step(void *context, Task *task, const TaskEvent *event)
             job_store_outcome(task);
             break;
         }
-        job_move(action, task,
-                 charge_resume(&job->charge, &action->settings.charge, task->unix_ms, task->random));
+        job_move(action, task, charge_resume(&job->charge, &action->settings.charge, task->unix_ms, task->random));
         break;
     case TASK_STORED:
         job_stored(task, event);
