@@ -24,6 +24,11 @@ Bus *worker_bus(Worker *worker)
     return worker->bus;
 }
 
+Http *worker_http(Worker *worker)
+{
+    return worker->http;
+}
+
 const Log *worker_log(const Worker *worker)
 {
     return &worker->log;

@@ -50,6 +50,7 @@ int worker_main(int argc, char **argv, const WorkerSpec *spec);
 
 Loop *worker_loop(Worker *worker);
 Bus *worker_bus(Worker *worker);
+Http *worker_http(Worker *worker); /* NULL unless the spec uses_http */
 const Log *worker_log(const Worker *worker);
 const char *worker_id(const Worker *worker); /* of this process, as in $SRV: 22 letters and digits */
 bool worker_is_draining(const Worker *worker);
