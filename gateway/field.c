@@ -110,6 +110,19 @@ bool field_accepts_text(Str accept)
     return text > 0 && text >= json;
 }
 
+bool field_accepts(Str accept, Str media_type)
+{
+    Str range;
+    while (str_next_token(&accept, ',', &range)) {
+        Str type;
+        if (str_next_token(&range, ';', &type) && str_equal_ignore_case(str_trim(type), media_type) &&
+            field_range_quality(range) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool field_is_key(Str key)
 {
     for (size_t i = 0; i < key.length; i++) {

@@ -25,6 +25,9 @@ bool field_is_media_type(Str value, Str media_type);
 /* Whether Accept names text/plain or application/openmetrics-text, and likes it no less than application/json. */
 bool field_accepts_text(Str accept);
 
+/* Whether Accept names this media type with a quality above 0. */
+bool field_accepts(Str accept, Str media_type);
+
 /* 1..255 visible ASCII characters. */
 bool field_is_key(Str key);
 

@@ -17,6 +17,7 @@ static const ProblemText problem_texts[] = {
     [PROBLEM_INVALID] = {400, "urn:tai:problem:invalid-request", "The request is not valid"},
     [PROBLEM_NOT_FOUND] = {404, "urn:tai:problem:not-found", "There is no such thing here"},
     [PROBLEM_METHOD] = {405, "urn:tai:problem:method-not-allowed", "The resource does not have this method"},
+    [PROBLEM_CONFLICT] = {409, "urn:tai:problem:conflict", "This cannot be done any more"},
     [PROBLEM_PRECONDITION] = {412, "urn:tai:problem:precondition-failed", "The resource has changed meanwhile"},
     [PROBLEM_TOO_LARGE] = {413, "urn:tai:problem:body-too-large", "The body is too large"},
     [PROBLEM_MEDIA_TYPE] = {415, "urn:tai:problem:unsupported-media-type", "The body is not of a type taken here"},

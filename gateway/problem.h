@@ -8,6 +8,7 @@ typedef enum {
     PROBLEM_INVALID,      /* 400 */
     PROBLEM_NOT_FOUND,    /* 404 */
     PROBLEM_METHOD,       /* 405 */
+    PROBLEM_CONFLICT,     /* 409 */
     PROBLEM_PRECONDITION, /* 412 */
     PROBLEM_TOO_LARGE,    /* 413 */
     PROBLEM_MEDIA_TYPE,   /* 415 */

@@ -163,6 +163,8 @@ static enum MHD_Result read_field(void *context, enum MHD_ValueKind kind, const 
         fields->if_match = text;
     } else if (str_equal_ignore_case(key, STR("If-None-Match"))) {
         fields->if_none_match = text;
+    } else if (str_equal_ignore_case(key, STR("Last-Event-ID"))) {
+        fields->last_event_id = str_trim(text);
     } else if (str_equal_ignore_case(key, STR("Host"))) {
         fields->has_host = true;
     } else if (str_equal_ignore_case(key, STR("Expect"))) {
@@ -237,6 +239,24 @@ bool request_is_back(Request *request)
     bool wanted = !request->answered && request->connection != NULL;
     request_recycle_when_unused(request);
     return wanted;
+}
+
+bool request_query_value(Request *request, const char *name, Str *value)
+{
+    Str raw = str_from(MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name));
+    if (raw.data == NULL) {
+        return false;
+    }
+    Buffer text = arena_buffer(&request->arena, raw.length + 1);
+    bool readable = field_unescape(raw, &text);
+    *value = buffer_str(&text);
+    return readable;
+}
+
+unsigned request_query_count(const Request *request)
+{
+    int count = MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, NULL, NULL);
+    return count < 0 ? 0 : (unsigned)count;
 }
 
 Str request_traceparent(Request *request)

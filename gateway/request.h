@@ -11,6 +11,7 @@
 #include "shared/bus/read.h"
 
 struct MHD_Connection;
+struct Stream;
 
 #define MEDIA_JSON "application/json"
 #define MEDIA_PROBLEM "application/problem+json"
@@ -22,6 +23,7 @@ typedef struct {
     Str accept;
     Str if_match;
     Str if_none_match;
+    Str last_event_id;
     FieldPrefer prefer;
     bool has_key;
     bool has_host;
@@ -79,6 +81,7 @@ struct Request {
     Timer pause; /* before something is tried again */
     Watch watch;
     BusRead *read;
+    struct Stream *stream; /* the answer has no end; NULL for an ordinary one */
 
     void *state;                                             /* the resource's own, from the arena */
     void (*on_reply)(Request *, const BusDelivery *message); /* a worker told the outcome; may be NULL */
@@ -111,6 +114,10 @@ void request_store(Request *request, const BusMessage *message, BusStoredCallbac
 void request_get_last(Request *request, Str stream, Str subject, BusReplyCallback *callback);
 void request_ask(Request *request, const BusMessage *message, BusReplyCallback *callback);
 bool request_is_back(Request *request);
+
+/* A query parameter, escapes undone; false where it is not there, or cannot be read. */
+bool request_query_value(Request *request, const char *name, Str *value);
+unsigned request_query_count(const Request *request);
 
 /* The request's traceparent as a header's value, from its arena. */
 Str request_traceparent(Request *request);
