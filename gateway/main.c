@@ -129,7 +129,8 @@ static Err gateway_start(Worker *worker, void *context)
                           &(ServerOptions){.address = gateway->settings.payment_address,
                                            .port = gateway->settings.payment_port,
                                            .routes = payment_routes,
-                                           .route_count = sizeof(payment_routes) / sizeof(payment_routes[0])},
+                                           .route_count = sizeof(payment_routes) / sizeof(payment_routes[0]),
+                                           .domain = "payment"},
                           &gateway->payment);
     }
     return err;

@@ -1,6 +1,7 @@
 /* metrics - GET /metrics: Kaizen figures as JSON, or as Prometheus text where Accept asks for it. */
 #include "gateway/problem.h"
 #include "gateway/resource.h"
+#include "gateway/server.h"
 
 #define METRICS_TEXT "text/plain; version=0.0.4; charset=utf-8"
 
@@ -21,6 +22,9 @@ static void metrics_answered(void *context, Err err, const BusDelivery *reply)
 void metrics_get(Request *request)
 {
     bool text = field_accepts_text(request->fields.accept);
-    BusMessage question = {.subject = STR("tai.query.payment.metrics"), .body = text ? STR("prometheus") : STR("json")};
+    BusMessage question = {
+        .subject = arena_print(&request->arena, "tai.query.%s.metrics", server_domain(request->server)),
+        .body = text ? STR("prometheus") : STR("json"),
+    };
     request_ask(request, &question, metrics_answered);
 }

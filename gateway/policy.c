@@ -2,10 +2,15 @@
  * Its revision is the bucket's sequence; 0 stands for the built-in document before there is any. */
 #include "gateway/problem.h"
 #include "gateway/resource.h"
+#include "gateway/server.h"
 #include "shared/wire/payment.h"
 
 #define POLICY_STREAM "KV_tai_policy"
-#define POLICY_SUBJECT "$KV.tai_policy.payment"
+
+static Str policy_subject(Request *request)
+{
+    return arena_print(&request->arena, "$KV.tai_policy.%s", server_domain(request->server));
+}
 
 static void policy_answer(Request *request, uint64_t revision, Str body)
 {
@@ -35,7 +40,7 @@ static void policy_got(void *context, Err err, const BusDelivery *message)
 
 void policy_get(Request *request)
 {
-    request_get_last(request, STR(POLICY_STREAM), STR(POLICY_SUBJECT), policy_got);
+    request_get_last(request, STR(POLICY_STREAM), policy_subject(request), policy_got);
 }
 
 static void policy_stored(void *context, Err err, const BusStored *stored)
@@ -83,7 +88,7 @@ void policy_put(Request *request)
         problem_answer_reason(request, PROBLEM_POLICY, &err);
         return;
     }
-    BusMessage message = {.subject = STR(POLICY_SUBJECT), .body = request_body(request)};
+    BusMessage message = {.subject = policy_subject(request), .body = request_body(request)};
     if (policy_add_condition(request, &message)) {
         request_store(request, &message, policy_stored);
     }

@@ -24,6 +24,7 @@ struct Server {
     struct MHD_Daemon *daemon; /* NULL: closed */
     const Route *routes;
     size_t route_count;
+    const char *domain;
     bool resumed; /* the library has something to do at once */
     bool quiesced;
 };
@@ -415,7 +416,10 @@ Err server_open(Gateway *gateway, const ServerOptions *options, Server **server)
     }
     Server *opened = calloc(1, sizeof(*opened));
     TAI_ASSERT(opened != NULL);
-    *opened = (Server){.gateway = gateway, .routes = options->routes, .route_count = options->route_count};
+    *opened = (Server){.gateway = gateway,
+                       .routes = options->routes,
+                       .route_count = options->route_count,
+                       .domain = options->domain};
     errno = 0;
     opened->daemon = server_start(opened, &address);
     const union MHD_DaemonInfo *info =
@@ -433,6 +437,11 @@ Err server_open(Gateway *gateway, const ServerOptions *options, Server **server)
                                          .context = opened});
     *server = opened;
     return err_none();
+}
+
+const char *server_domain(const Server *server)
+{
+    return server->domain;
 }
 
 void server_quiesce(Server *server)

@@ -9,6 +9,7 @@ typedef struct {
     int64_t port;
     const Route *routes;
     size_t route_count;
+    const char *domain; /* "payment" or "deployment": whose figures and policy it serves */
 } ServerOptions;
 
 /* Listens and adds itself to the loop. RETRY where the port cannot be had. */
@@ -19,6 +20,8 @@ void server_quiesce(Server *server);
 void server_close(Server *server);
 /* Gives the memory back, when the loop has run its last turn. */
 void server_release(Server *server);
+
+const char *server_domain(const Server *server);
 
 /* The suspended request has its answer. */
 void server_resume(Request *request);
