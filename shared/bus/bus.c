@@ -10,6 +10,7 @@
 
 #define BUS_SERVERS_MAX 16
 #define BUS_FLUSH_MS 2000
+#define BUS_DRAIN_MS 5000
 #define BUS_RECONNECT_WAIT_MS 200
 #define BUS_RECONNECT_JITTER_MS 300
 #define BUS_PING_MS 20000
@@ -349,7 +350,12 @@ void bus_unsubscribe(BusSubscription *subscription)
 void bus_subscription_drain(BusSubscription *subscription, void (*ended)(void *context))
 {
     subscription->ended = ended;
-    natsSubscription_Drain(subscription->handle);
+    /* Without a connection nothing is on its way, and the library would wait for one. */
+    natsStatus status =
+        natsSubscription_DrainTimeout(subscription->handle, bus_is_connected(subscription->bus) ? BUS_DRAIN_MS : 1);
+    if (status != NATS_OK) {
+        natsSubscription_Unsubscribe(subscription->handle);
+    }
 }
 
 void bus_publish(Bus *bus, const BusMessage *message)

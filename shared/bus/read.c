@@ -25,6 +25,7 @@ struct BusRead {
     BusReadCallback *callback;
     void *context;
     BusPull *pull;
+    char consumer[BUS_INBOX_MAX]; /* the server's name for it; "": none */
     Timer timer;
     uint64_t last_sequence;
     uint64_t next_consumer_sequence;
@@ -45,10 +46,25 @@ static void read_free_when_unused(BusRead *read)
     }
 }
 
+/* The server would keep it for a minute; look-ups come faster than that. */
+static void read_delete_consumer(BusRead *read)
+{
+    if (read->consumer[0] == '\0') {
+        return;
+    }
+    char api[BUS_SUBJECT_MAX];
+    Buffer text = buffer_over(api, sizeof(api));
+    buffer_print(&text, "$JS.API.CONSUMER.DELETE.%s.%s", read->stream, read->consumer);
+    TAI_ASSERT(!text.overflow);
+    bus_publish(read->bus, &(BusMessage){.subject = buffer_str(&text)});
+    read->consumer[0] = '\0';
+}
+
 static void read_stop(BusRead *read)
 {
     bus_pull_drop(read->pull);
     read->pull = NULL;
+    read_delete_consumer(read);
     timer_clear(&read->bus->timers, &read->timer);
 }
 
@@ -130,12 +146,15 @@ static void read_created(void *context, Err err, const BusDelivery *reply)
 {
     BusRead *read = context;
     read->asked = false;
+    Str name = err_is(err) ? (Str){0} : json_find_raw(reply->body, STR("name"));
+    name = str_slice(name, 1, name.length > 0 ? name.length - 1 : 0); /* without its quotes */
+    bool made = name.length > 0 && str_copy_to(name, read->consumer, sizeof(read->consumer));
     if (read->closed) {
+        read_delete_consumer(read);
         read_free_when_unused(read);
         return;
     }
-    Str name = err_is(err) ? (Str){0} : json_find_raw(reply->body, STR("name"));
-    if (name.length < 3) {
+    if (!made) {
         Str why = err_is(err) ? str_from(err.why) : json_find_raw(reply->body, STR("error.description"));
         read_failed(read, err_retry("read: " STR_FMT, STR_ARG(why)));
         return;
@@ -143,8 +162,7 @@ static void read_created(void *context, Err err, const BusDelivery *reply)
     uint64_t pending = 0;
     bool known = str_to_uint64(json_find_raw(reply->body, STR("num_pending")), &pending);
     read->next_consumer_sequence = 1;
-    err = bus_pull_open(read->bus, str_from(read->stream), str_slice(name, 1, name.length - 1), read_message, read,
-                        &read->pull);
+    err = bus_pull_open(read->bus, str_from(read->stream), name, read_message, read, &read->pull);
     if (err_is(err)) {
         read_failed(read, err);
         return;
@@ -235,7 +253,9 @@ Err bus_read_open(Bus *bus, const BusReadOptions *options, BusReadCallback *call
     TAI_ASSERT(read != NULL);
     *read = (BusRead){.bus = bus, .options = *options, .callback = callback, .context = context};
     bus_text(options->stream, read->stream, sizeof(read->stream));
-    bus_text(options->filter, read->filter, sizeof(read->filter));
+    /* The server wants one for the last of each subject. */
+    Str filter = options->filter.length == 0 && options->last_per_subject ? STR(">") : options->filter;
+    bus_text(filter, read->filter, sizeof(read->filter));
     read->options.batch = options->batch == 0 ? READ_BATCH : options->batch;
     read->timer = timer_make(read_restart, read);
     /* Also without `follow`: a message that was lost with the connection may have been the last one. */
