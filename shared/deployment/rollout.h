@@ -8,10 +8,15 @@
  *
  *   stage: APPROVAL? -> APPLY -> VERIFY -> WARM_UP -> OBSERVE -> judged -> next stage ... -> BAKE -> SUCCEEDED
  *   any of them, on failure, abort or deadline: ROLLBACK -> ROLLBACK_VERIFY -> ROLLED_BACK | ABORTED | ROLLBACK_FAILED
- *   PAUSED stands beside the phase: time stops (deadlines move by the length of the pause), orders are still taken. */
+ *   PAUSED stands beside the phase: time stops (deadlines move by the length of the pause), only orders are heard.
+ *
+ * A driver of it repeats: ask rollout_need(), do it, and set an alarm for its until_ms. Whatever is heard goes through
+ * rollout_hear(); an event is stored, folded in, and the need asked anew. Without an event the need stays as it was
+ * until the alarm, which is told as ROLLOUT_HEARD_TIME and followed by asking anew. */
 #ifndef TAI_DEPLOYMENT_ROLLOUT_H
 #define TAI_DEPLOYMENT_ROLLOUT_H
 
+#include "shared/base/arena.h"
 #include "shared/deployment/deployment.h"
 
 typedef enum {
@@ -43,8 +48,9 @@ typedef enum {
     ROLLOUT_EVENT_EXTENDED,        /* inconclusive: observing until `until_ms` */
     ROLLOUT_EVENT_STAGE_PASSED,    /* with the verdict; next stage begins, or the bake until `until_ms` */
     ROLLOUT_EVENT_PAUSED,          /* by `who`, or by the machine (who "judge") with why */
-    ROLLOUT_EVENT_RESUMED,
-    ROLLOUT_EVENT_PROMOTED,        /* this stage (or with `full` all) passes by order of `who` */
+    ROLLOUT_EVENT_RESUMED,         /* after a pause by the judge the stage is observed once more from its beginning */
+    ROLLOUT_EVENT_PROMOTED,        /* by order of `who` this stage (with `full`: this and all others) passes unjudged
+                                    * as soon as its weight is verified; ends a pause; `full` also skips approvals */
     ROLLOUT_EVENT_ROLLBACK_BEGUN,  /* with `cause`, why and, when judged, the verdict */
     ROLLOUT_EVENT_ROLLBACK_APPLIED,
     ROLLOUT_EVENT_TRY_FAILED,      /* a command failed or did something else than said; will be tried again */
@@ -68,10 +74,10 @@ typedef struct {
     Str region;
     int64_t at_ms;          /* Unix time */
     int32_t stage;          /* index into the plan; as it was when the event was made */
-    int32_t weight_percent; /* VERIFIED: what is really set; TRY_FAILED: what was found, -1 unknown */
-    int64_t until_ms;
+    int32_t weight_percent; /* VERIFIED: what is really set; TRY_FAILED, ROLLBACK_BEGUN: what was found, -1 unknown */
+    int64_t until_ms;       /* TRY_FAILED: not tried again before */
     bool full;              /* PROMOTED */
-    RolloutCause cause;
+    RolloutCause cause;     /* ROLLBACK_BEGUN, ENDED */
     RolloutPhase phase;     /* ENDED */
     Str who;
     Str why;
@@ -88,16 +94,18 @@ typedef struct {
     int32_t stage;
     bool paused;
     int64_t paused_at_ms;
-    int64_t since_ms;          /* when the phase began */
-    int64_t until_ms;          /* warm-up's, observing's or bake's end */
+    bool paused_by_judge;      /* resuming observes once more */
+    int64_t since_ms;          /* when the phase, or the present try of its command, began */
+    int64_t until_ms;          /* warm-up's, observing's or bake's end; of a command: not tried before */
     int64_t extended_ms;       /* of this stage, so far */
     int64_t progress_at_ms;    /* last event that was progress */
     int64_t paused_total_ms;   /* since progress_at_ms */
-    int32_t tries;             /* of the present command */
-    int32_t worse_windows;     /* relative latency */
+    int32_t tries;             /* that failed: of this stage's commands, or of the rollback's */
+    int32_t worse_windows;     /* relative latency: of the stages before, in a row; an extension is no new window */
     int32_t stages_passed;
     int32_t weight_percent;    /* last verified; 0 at first */
-    bool promote_full;
+    bool promote;              /* this stage passes once its weight is verified */
+    bool promote_full;         /* and all others */
     RolloutCause cause;
     int64_t started_ms;
     int64_t ended_ms;
@@ -108,24 +116,25 @@ typedef enum {
     ROLLOUT_NEED_NOTHING = 0, /* final */
     ROLLOUT_NEED_START,       /* tell it ROLLOUT_HEARD_START */
     ROLLOUT_NEED_WAIT,        /* nothing before until_ms (INT64_MAX: only an order helps), then ROLLOUT_HEARD_TIME */
-    ROLLOUT_NEED_COMMAND,     /* send the command, then ROLLOUT_HEARD_RESULT */
-    ROLLOUT_NEED_HEALTH,      /* ask health for the window since_ms..now, then ROLLOUT_HEARD_HEALTH */
+    ROLLOUT_NEED_COMMAND,     /* send the command once, then ROLLOUT_HEARD_RESULT; no answer in time is a failed one */
+    ROLLOUT_NEED_HEALTH,      /* ask health once for the window since_ms..now, then ROLLOUT_HEARD_HEALTH */
 } RolloutNeedKind;
 
 typedef enum {
     ROLLOUT_COMMAND_APPLY = 1, /* put the version there and give it weight_percent of the traffic */
     ROLLOUT_COMMAND_READ,      /* read back the weight that is really set */
     ROLLOUT_COMMAND_ROLLBACK,  /* all traffic to the previous version, the new one away */
-    ROLLOUT_COMMAND_FINISH,    /* after the bake: the previous version may go */
+    ROLLOUT_COMMAND_FINISH,    /* after the bake: the previous version may go; never a need, goes with SUCCEEDED */
 } RolloutCommand;
 const char *rollout_command_name(RolloutCommand command); /* "apply", … */
 
 typedef struct {
     RolloutNeedKind kind;
-    int64_t until_ms; /* with WAIT */
+    int64_t until_ms; /* when to tell the time; may have passed already */
     RolloutCommand command;
     int32_t weight_percent;
-    int32_t attempt;  /* part of the command's id: the same need has the same id after a takeover */
+    int32_t attempt;  /* part of the command's id: the number of events folded, so the same need has the same id after
+                       * a takeover, and any event in between makes it another */
     int64_t since_ms; /* with HEALTH */
     bool final;       /* with HEALTH: the stage's end, not an early look */
 } RolloutNeed;
@@ -153,11 +162,12 @@ bool rollout_order_parse(Str name, RolloutOrder *order); /* "pause", "resume", "
 
 typedef struct {
     RolloutHeardKind kind;
-    /* RESULT: */
+    /* RESULT, of the command that is needed now: answers to any other id are not told. */
     bool succeeded;
     bool impossible;        /* trying again cannot help */
     int32_t weight_percent; /* as read back; -1: not known */
     /* HEALTH: */
+    bool final;             /* as in the need that it answers: an early look never ends a stage well */
     bool have_canary;       /* false: no data (missing series, NaN, source down), why says which */
     bool have_baseline;
     JudgeCounts canary;
@@ -178,10 +188,17 @@ bool rollout_apply(Rollout *rollout, const DeploymentPlan *plan, const RolloutEv
 RolloutNeed rollout_need(const Rollout *rollout, const DeploymentPlan *plan, int64_t now_ms);
 
 /* True: `event` (all but its region, which the caller fills in) is to be stored with the expected last sequence and,
- * once it stands, folded in. False: nothing changes (an order that does not fit is told in `why_not`, which may be
- * NULL, and otherwise stays untouched). */
+ * once it stands, folded in; its texts live in the arena or in `heard`. False: nothing changes. An order that does not
+ * fit is told in `why_not` (may be NULL), which otherwise stays untouched: also for one that is fulfilled already.
+ *
+ *   pause, resume   not while going back; pausing what is paused, or resuming what is not, changes nothing
+ *   promote         from APPLY to OBSERVE, by a name; not in APPROVAL (approve it), nor in BAKE (nothing is left)
+ *   promote_full    as promote, and in APPROVAL
+ *   approve         in APPROVAL, by a name
+ *   abort           always; in BAKE it goes back to the previous version; nothing to do while going back already
+ *   supersede       before the first stage's APPLY */
 bool rollout_hear(const Rollout *rollout, const DeploymentPlan *plan, const RolloutHeard *heard, int64_t now_ms,
-                  RolloutEvent *event, Err *why_not);
+                  Arena *arena, RolloutEvent *event, Err *why_not);
 
 /* Whether the region's lane may go to the next deployment: final, or baking. */
 bool rollout_is_off_lane(const Rollout *rollout);
