@@ -45,8 +45,9 @@ typedef struct {
     bool require_image; /* false: the registry is not asked (a trial without one) */
 } DeploymentPolicy;
 
-/* The design's: canary 5 % 300 s, staging 25 % 600 s, prod 100 %; blue_green, rolling, immediate; us-west-2 before
- * us-east-1 (and eu-west-1, ap-southeast-1); time_scale 1. */
+/* The design's: canary 5 % 300 s, staging 25 % 600 s, prod 100 %, judged after 60 s; blue_green (a preview without
+ * traffic, then all), rolling (25, 50, 75, 100 %), immediate; us-west-2 before us-east-1 (and eu-west-1,
+ * ap-southeast-1); time_scale 1. */
 DeploymentPolicy deployment_policy_default(void);
 
 typedef enum { IMAGE_FOUND, IMAGE_MISSING, IMAGE_UNKNOWN } DeploymentImage; /* UNKNOWN: the registry could not say */
@@ -64,7 +65,10 @@ typedef struct {
     int64_t now_ms;
 } DeploymentFacts;
 
-/* Fills verdict, violations (all at once), plan and regions of `decision`, whose signal is set. Codes: image_not_found,
+/* Fills rejected, violations (all at once), plan, digest and regions of `decision`, whose signal is set, and image where
+ * the caller left it empty. Durations, looks and the bake are scaled (half up, at least 1 ms of what is not 0), time-outs
+ * and deadlines are not. With require_image a version that runs now must be pinned to be a rollback plan. Its Strs live
+ * in the arena, the signal or the facts. Codes: image_not_found,
  * image_unknown, region_unknown, region_unreadable, capacity_exhausted, no_rollback_plan, unhealthy, frozen,
  * strategy_unknown (detail lists the known ones), already_running. */
 void deployment_evaluate(const DeploymentPolicy *policy, const DeploymentFacts *facts, Arena *arena,
