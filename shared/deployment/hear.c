@@ -259,8 +259,7 @@ static bool hear_health(const Hearing *hearing)
         return false;
     if (!hearing->stage->judged || rollout_is_promoted(rollout))
         return hear_time(hearing);
-    bool final = hearing->heard->final && hearing->now_ms >= rollout->until_ms;
-    bool happens = final ? hear_final(hearing) : hear_early(hearing);
+    bool happens = hearing->now_ms >= rollout->until_ms ? hear_final(hearing) : hear_early(hearing);
     if (happens)
         hearing->event->query = hearing->heard->query;
     return happens;
@@ -271,8 +270,7 @@ bool rollout_hear(const Rollout *rollout, const DeploymentPlan *plan, const Roll
 {
     if (heard->kind == ROLLOUT_HEARD_ORDER)
         return rollout_hear_order(rollout, heard, now_ms, event, why_not);
-    bool usable = rollout_plan_is_usable(plan) && rollout->stage < plan->stage_count;
-    if (rollout_phase_is_final(rollout->phase) || rollout->paused || (rollout->phase != ROLLOUT_NEW && !usable))
+    if (rollout_phase_is_final(rollout->phase) || rollout->paused || !rollout_fits_plan(rollout, plan))
         return false;
     const Hearing hearing = {rollout, plan, &plan->stages[rollout->stage], heard, now_ms, arena, event};
     switch (heard->kind) {

@@ -84,11 +84,12 @@ static bool hear_approve(const Rollout *rollout, const RolloutHeard *heard, int6
     return emit(rollout, heard, now_ms, ROLLOUT_EVENT_APPROVED, event);
 }
 
-/* Where nothing was touched there is nothing to go back from. */
+/* Where nothing was touched there is nothing to go back from; but the sequence restores what an earlier rollout did. */
 static bool go_back(const Rollout *rollout, const RolloutHeard *heard, int64_t now_ms, RolloutCause cause,
                     RolloutEvent *event)
 {
-    if (rollout_is_untouched(rollout)) {
+    bool restores = rollout->phase == ROLLOUT_NEW && cause == ROLLOUT_CAUSE_SEQUENCE;
+    if (rollout_is_untouched(rollout) && !restores) {
         emit(rollout, heard, now_ms, ROLLOUT_EVENT_ENDED, event);
         event->phase = rollout_phase_by_cause(cause);
     } else {

@@ -18,6 +18,10 @@ bool rollout_is_promoted(const Rollout *rollout);
 
 bool rollout_plan_is_usable(const DeploymentPlan *plan);
 
+/* The present stage is one of the plan's, where the phase asks for one: before the first and on the way back none is.
+ */
+bool rollout_fits_plan(const Rollout *rollout, const DeploymentPlan *plan);
+
 /* When a lack of progress aborts it; INT64_MAX where the phase may take as long as it likes. */
 int64_t rollout_deadline_ms(const Rollout *rollout, const DeploymentPlan *plan);
 

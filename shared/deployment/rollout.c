@@ -104,6 +104,13 @@ bool rollout_plan_is_usable(const DeploymentPlan *plan)
     return plan->stage_count >= 1 && plan->stage_count <= DEPLOYMENT_STAGES_MAX;
 }
 
+bool rollout_fits_plan(const Rollout *rollout, const DeploymentPlan *plan)
+{
+    if (rollout->phase == ROLLOUT_NEW || rollout_is_going_back(rollout))
+        return true;
+    return rollout_plan_is_usable(plan) && rollout->stage < plan->stage_count;
+}
+
 RolloutPhase rollout_phase_by_cause(RolloutCause cause)
 {
     switch (cause) {
@@ -298,8 +305,13 @@ static bool fold_promoted(Rollout *rollout, const RolloutEvent *event)
 
 static bool fold_rollback_begun(Rollout *rollout, const RolloutEvent *event)
 {
-    if (rollout_is_untouched(rollout) || rollout_is_going_back(rollout) || event->cause == ROLLOUT_CAUSE_NONE)
+    bool restores = rollout->phase == ROLLOUT_NEW && event->cause == ROLLOUT_CAUSE_SEQUENCE;
+    if (rollout_is_untouched(rollout) && !restores)
         return false;
+    if (rollout_is_going_back(rollout) || event->cause == ROLLOUT_CAUSE_NONE)
+        return false;
+    if (restores)
+        rollout->started_ms = event->at_ms;
     rollout->cause = event->cause;
     rollout->tries = 0;
     rollout->paused = false;
@@ -429,7 +441,7 @@ bool rollout_apply(Rollout *rollout, const DeploymentPlan *plan, const RolloutEv
     Rollout next = *rollout;
     if (rollout_phase_is_final(rollout->phase) || event->stage != rollout->stage)
         return false;
-    if (rollout->phase != ROLLOUT_NEW && (!rollout_plan_is_usable(plan) || rollout->stage >= plan->stage_count))
+    if (!rollout_fits_plan(rollout, plan))
         return false;
     if (rollout->paused && is_of_the_machine(event->kind))
         return false;

@@ -12,7 +12,8 @@
  *
  * A driver of it repeats: ask rollout_need(), do it, and set an alarm for its until_ms. Whatever is heard goes through
  * rollout_hear(); an event is stored, folded in, and the need asked anew. Without an event the need stays as it was
- * until the alarm, which is told as ROLLOUT_HEARD_TIME and followed by asking anew. */
+ * until the alarm, which is told as ROLLOUT_HEARD_TIME and followed by asking anew: who asks at once after a look at
+ * health that showed nothing is told to look again. */
 #ifndef TAI_DEPLOYMENT_ROLLOUT_H
 #define TAI_DEPLOYMENT_ROLLOUT_H
 
@@ -166,8 +167,7 @@ typedef struct {
     bool succeeded;
     bool impossible;        /* trying again cannot help */
     int32_t weight_percent; /* as read back; -1: not known */
-    /* HEALTH: */
-    bool final;             /* as in the need that it answers: an early look never ends a stage well */
+    /* HEALTH; both sides at every look, because an answer that comes after the stage's end is taken for the last: */
     bool have_canary;       /* false: no data (missing series, NaN, source down), why says which */
     bool have_baseline;
     JudgeCounts canary;
@@ -196,6 +196,7 @@ RolloutNeed rollout_need(const Rollout *rollout, const DeploymentPlan *plan, int
  *   promote_full    as promote, and in APPROVAL
  *   approve         in APPROVAL, by a name
  *   abort           always; in BAKE it goes back to the previous version; nothing to do while going back already
+ *   rollback_all    as abort, and in NEW it begins to go back: so a region whose rollout is over long since is restored
  *   supersede       before the first stage's APPLY */
 bool rollout_hear(const Rollout *rollout, const DeploymentPlan *plan, const RolloutHeard *heard, int64_t now_ms,
                   Arena *arena, RolloutEvent *event, Err *why_not);

@@ -67,7 +67,6 @@ typedef enum {
     HEAR_ERROR,
     HEAR_IMPOSSIBLE,
     HEAR_GOOD,
-    HEAR_EARLY_BAD,
     HEAR_BAD,
     HEAR_FEW,
     HEAR_NO_DATA
@@ -77,7 +76,7 @@ static RolloutHeard heard_of(Hear hear, const World *world)
 {
     bool back = world->rollout.phase == ROLLOUT_ROLLBACK_VERIFY;
     int32_t wanted = back ? 0 : world->plan.stages[world->rollout.stage].weight_percent;
-    RolloutHeard nothing = {.kind = ROLLOUT_HEARD_HEALTH, .final = true, .why = STR("missing series")};
+    RolloutHeard nothing = {.kind = ROLLOUT_HEARD_HEALTH, .why = STR("missing series")};
     switch (hear) {
     case HEAR_START:
         return (RolloutHeard){.kind = ROLLOUT_HEARD_START};
@@ -95,10 +94,8 @@ static RolloutHeard heard_of(Hear hear, const World *world)
         return world_error(true);
     case HEAR_GOOD:
         return world_good();
-    case HEAR_EARLY_BAD:
-        return world_bad(false);
     case HEAR_BAD:
-        return world_bad(true);
+        return world_bad();
     case HEAR_FEW:
         return world_few();
     case HEAR_NO_DATA:
@@ -138,8 +135,7 @@ Test(rollout, what_is_heard_in_a_phase_leads_to_the_next)
         {ROLLOUT_WARM_UP, false, HEAR_DONE, 0, ROLLOUT_WARM_UP},
         {ROLLOUT_OBSERVE, false, HEAR_TIME, 0, ROLLOUT_OBSERVE},
         {ROLLOUT_OBSERVE, true, HEAR_TIME, 0, ROLLOUT_OBSERVE},
-        {ROLLOUT_OBSERVE, false, HEAR_EARLY_BAD, ROLLOUT_EVENT_ROLLBACK_BEGUN, ROLLOUT_ROLLBACK},
-        {ROLLOUT_OBSERVE, true, HEAR_EARLY_BAD, ROLLOUT_EVENT_ROLLBACK_BEGUN, ROLLOUT_ROLLBACK},
+        {ROLLOUT_OBSERVE, false, HEAR_BAD, ROLLOUT_EVENT_ROLLBACK_BEGUN, ROLLOUT_ROLLBACK},
         {ROLLOUT_OBSERVE, false, HEAR_GOOD, 0, ROLLOUT_OBSERVE},
         {ROLLOUT_OBSERVE, false, HEAR_FEW, 0, ROLLOUT_OBSERVE},
         {ROLLOUT_OBSERVE, false, HEAR_NO_DATA, 0, ROLLOUT_OBSERVE},
@@ -320,6 +316,21 @@ Test(rollout, an_abort_from_every_phase_ends_aborted)
             world_release(world);
         }
     }
+}
+
+Test(rollout, the_sequence_restores_a_region_whose_rollout_is_over_long_since)
+{
+    World *world = world_make(world_plan());
+    world->plan.stage_count = 0; /* the way back asks for none */
+    const RolloutEvent *event = world_hear(world, world_order(ROLLOUT_ORDER_ROLLBACK_ALL));
+    cr_assert_eq(event->kind, ROLLOUT_EVENT_ROLLBACK_BEGUN);
+    cr_assert_eq(event->cause, ROLLOUT_CAUSE_SEQUENCE);
+    cr_assert_eq(need(world).command, ROLLOUT_COMMAND_ROLLBACK);
+    world_step(world);
+    world_step(world);
+    cr_assert_eq(world->rollout.phase, ROLLOUT_ROLLED_BACK);
+    cr_assert_eq(world->rollout.started_ms, WORLD_START_MS);
+    world_release(world);
 }
 
 Test(rollout, an_approval_needs_a_name_and_promotion_too)

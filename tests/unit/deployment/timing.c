@@ -30,7 +30,7 @@ Test(timing, a_pause_moves_every_deadline_by_its_length)
         cr_assert_eq(need(world).until_ms, INT64_MAX);
         world->now_ms += 86400000;
         cr_assert_null(world_hear(world, world_time()));
-        cr_assert_null(world_hear(world, world_bad(true)));
+        cr_assert_null(world_hear(world, world_bad()));
         cr_assert_null(world_hear(world, world_done(5)));
         cr_assert_eq(world_hear(world, world_order(ROLLOUT_ORDER_RESUME))->kind, ROLLOUT_EVENT_RESUMED);
         cr_assert_eq(world->rollout.until_ms, until_ms + 86400000);
@@ -105,7 +105,7 @@ Test(timing, a_judged_event_carries_what_it_was_judged_on)
     cr_assert_eq(event->baseline.requests, 90000);
     cr_assert(str_equal(event->query, STR("a query")));
     world_reach(world, ROLLOUT_OBSERVE, 1);
-    event = world_hear(world, world_bad(false));
+    event = world_hear(world, world_bad());
     cr_assert_eq(event->cause, ROLLOUT_CAUSE_HEALTH);
     cr_assert(event->judged);
     cr_assert_eq(event->canary.errors, 500);
@@ -119,7 +119,7 @@ Test(timing, a_marginal_stage_passes_and_says_so)
 {
     World *world = world_in(ROLLOUT_OBSERVE);
     world->now_ms = world->rollout.until_ms;
-    const RolloutEvent *event = world_hear(world, world_health(world_counts(100000, 4500), true));
+    const RolloutEvent *event = world_hear(world, world_health(world_counts(100000, 4500)));
     cr_assert_eq(event->kind, ROLLOUT_EVENT_STAGE_PASSED);
     cr_assert_eq(event->verdict.verdict, JUDGE_MARGINAL);
     world_release(world);
@@ -227,7 +227,7 @@ Test(timing, what_health_says_of_a_promoted_stage_comes_too_late)
 {
     World *world = world_in(ROLLOUT_OBSERVE);
     world_hear(world, world_order(ROLLOUT_ORDER_PROMOTE));
-    cr_assert_eq(world_hear(world, world_bad(false))->kind, ROLLOUT_EVENT_STAGE_PASSED);
+    cr_assert_eq(world_hear(world, world_bad())->kind, ROLLOUT_EVENT_STAGE_PASSED);
     world_release(world);
 }
 

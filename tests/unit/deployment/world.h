@@ -57,25 +57,24 @@ static inline JudgeCounts world_counts(uint64_t requests, uint64_t errors)
     return (JudgeCounts){.requests = requests, .errors = errors, .latency = {requests}};
 }
 
-static inline RolloutHeard world_health(JudgeCounts canary, bool final)
+static inline RolloutHeard world_health(JudgeCounts canary)
 {
-    return (RolloutHeard){
-        .kind = ROLLOUT_HEARD_HEALTH, .final = final, .have_canary = true, .canary = canary, .query = STR("a query")};
+    return (RolloutHeard){.kind = ROLLOUT_HEARD_HEALTH, .have_canary = true, .canary = canary, .query = STR("a query")};
 }
 
 static inline RolloutHeard world_good(void)
 {
-    return world_health(world_counts(100000, 0), true);
+    return world_health(world_counts(100000, 0));
 }
 
-static inline RolloutHeard world_bad(bool final)
+static inline RolloutHeard world_bad(void)
 {
-    return world_health(world_counts(1000, 500), final);
+    return world_health(world_counts(1000, 500));
 }
 
 static inline RolloutHeard world_few(void)
 {
-    return world_health(world_counts(5, 0), true);
+    return world_health(world_counts(5, 0));
 }
 
 static inline RolloutHeard world_time(void)

@@ -69,9 +69,9 @@ static RolloutHeard random_result(uint64_t seed, const World *world, RolloutNeed
     }
 }
 
-static RolloutHeard random_health(uint64_t seed, const World *world, RolloutNeed need)
+static RolloutHeard random_health(uint64_t seed, const World *world)
 {
-    RolloutHeard heard = world_health(world_counts(100000, 0), need.final);
+    RolloutHeard heard = world_health(world_counts(100000, 0));
     switch (fate(seed, world, 4, 12)) {
     case 0:
         heard.canary = world_counts(1000, 500);
@@ -100,7 +100,7 @@ static RolloutHeard random_answer(uint64_t seed, World *world, RolloutNeed need)
     case ROLLOUT_NEED_COMMAND:
         return random_result(seed, world, need);
     case ROLLOUT_NEED_HEALTH:
-        return random_health(seed, world, need);
+        return random_health(seed, world);
     case ROLLOUT_NEED_NOTHING:
     case ROLLOUT_NEED_WAIT:
         break;
