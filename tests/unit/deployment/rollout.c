@@ -241,6 +241,21 @@ Test(rollout, an_event_whose_contents_do_not_fit_changes_nothing)
     }
 }
 
+Test(rollout, nobody_but_a_person_moves_what_is_paused)
+{
+    for (RolloutPhase phase = ROLLOUT_NEW; phase <= ROLLOUT_BAKE; phase++) {
+        for (int kind = ROLLOUT_EVENT_STARTED; kind <= ROLLOUT_EVENT_SUCCEEDED; kind++) {
+            World *world = world_at(phase);
+            world_hear(world, world_order(ROLLOUT_ORDER_PAUSE));
+            RolloutEvent event = {.kind = (RolloutEventKind)kind, .stage = world->rollout.stage, .weight_percent = 5};
+            bool of_a_person = kind == ROLLOUT_EVENT_RESUMED || kind == ROLLOUT_EVENT_PROMOTED;
+            cr_assert(of_a_person || !rollout_apply(&world->rollout, &world->plan, &event), "%s in %s",
+                      rollout_event_name(event.kind), rollout_phase_name(phase));
+            world_release(world);
+        }
+    }
+}
+
 Test(rollout, every_order_in_every_phase_gives_an_event_or_nothing_or_a_reason)
 {
     /* Columns: pause, resume, promote, promote_full, abort, approve, rollback_all, supersede. e an event, r refused

@@ -157,6 +157,49 @@ Test(timing, what_is_uncertain_is_extended_by_halves_and_then_waits_for_a_person
     }
 }
 
+Test(timing, what_one_stage_was_extended_by_does_not_count_for_the_next)
+{
+    World *world = world_in(ROLLOUT_OBSERVE);
+    for (int32_t stage = 0; stage < 2; stage++) {
+        world_reach(world, ROLLOUT_OBSERVE, stage);
+        cr_assert_eq(world->rollout.extended_ms, 0);
+        world->now_ms = world->rollout.until_ms;
+        cr_assert_eq(world_hear(world, world_few())->kind, ROLLOUT_EVENT_EXTENDED);
+        cr_assert_gt(world->rollout.extended_ms, 0);
+    }
+    world_release(world);
+}
+
+/* The canary is slower than the baseline, but far from the absolute limit. */
+static RolloutHeard slower(void)
+{
+    RolloutHeard heard = world_good();
+    heard.canary = (JudgeCounts){.requests = 10000, .latency = {0, 0, 0, 10000}};
+    heard.have_baseline = true;
+    heard.baseline = world_counts(10000, 0);
+    return heard;
+}
+
+Test(timing, a_slower_version_goes_back_after_its_second_stage_in_a_row)
+{
+    for (int promoted = 0; promoted < 2; promoted++) {
+        World *world = world_in(ROLLOUT_OBSERVE);
+        world->now_ms = world->rollout.until_ms;
+        cr_assert_eq(world_hear(world, slower())->kind, ROLLOUT_EVENT_STAGE_PASSED);
+        cr_assert_eq(world->rollout.worse_windows, 1);
+        if (promoted) { /* an unjudged stage between them breaks the row */
+            world_hear(world, world_order(ROLLOUT_ORDER_PROMOTE));
+            world_reach(world, ROLLOUT_APPLY, 2);
+            cr_assert_eq(world->rollout.worse_windows, 0);
+        }
+        world_reach(world, ROLLOUT_OBSERVE, promoted ? 2 : 1);
+        world->now_ms = world->rollout.until_ms;
+        const RolloutEvent *event = world_hear(world, slower());
+        cr_assert_eq(event->kind, promoted ? ROLLOUT_EVENT_STAGE_PASSED : ROLLOUT_EVENT_ROLLBACK_BEGUN);
+        world_release(world);
+    }
+}
+
 Test(timing, extensions_are_few_however_short_the_stage_is)
 {
     static const struct {
@@ -223,6 +266,17 @@ Test(timing, a_promoted_stage_passes_unjudged_once_its_weight_is_verified)
     }
 }
 
+Test(timing, a_promotion_ends_a_pause_also_when_the_stage_is_promoted_already)
+{
+    World *world = world_in(ROLLOUT_APPLY);
+    world_hear(world, world_order(ROLLOUT_ORDER_PROMOTE));
+    world_hear(world, world_order(ROLLOUT_ORDER_PAUSE));
+    cr_assert(world->rollout.paused);
+    cr_assert_eq(world_hear(world, world_order(ROLLOUT_ORDER_PROMOTE))->kind, ROLLOUT_EVENT_PROMOTED);
+    cr_assert_not(world->rollout.paused);
+    world_release(world);
+}
+
 Test(timing, what_health_says_of_a_promoted_stage_comes_too_late)
 {
     World *world = world_in(ROLLOUT_OBSERVE);
@@ -243,8 +297,10 @@ Test(timing, a_full_promotion_applies_and_verifies_every_stage_but_observes_none
         world_reach(world, ROLLOUT_BAKE, 2);
         cr_assert_eq(world->now_ms, now_ms);
         int verified = 0;
-        for (size_t i = 0; i < world->count; i++)
+        for (size_t i = 0; i < world->count; i++) {
             verified += world->events[i].kind == ROLLOUT_EVENT_VERIFIED;
+            cr_assert_neq(world->events[i].kind, ROLLOUT_EVENT_APPROVED);
+        }
         cr_assert_eq(verified, 3);
         cr_assert_eq(world->rollout.stages_passed, 3);
         world_release(world);
