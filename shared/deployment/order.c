@@ -3,18 +3,18 @@
 #include "shared/deployment/private.h"
 
 static const struct {
-    RolloutOrder order;
     const char *name;
+    RolloutOrder order;
     bool given_by_persons;
 } orders[] = {
-    {ROLLOUT_ORDER_PAUSE, "pause", true},
-    {ROLLOUT_ORDER_RESUME, "resume", true},
-    {ROLLOUT_ORDER_PROMOTE, "promote", true},
-    {ROLLOUT_ORDER_PROMOTE_FULL, "promote_full", true},
-    {ROLLOUT_ORDER_ABORT, "abort", true},
-    {ROLLOUT_ORDER_APPROVE, "approve", true},
-    {ROLLOUT_ORDER_ROLLBACK_ALL, "rollback_all", false},
-    {ROLLOUT_ORDER_SUPERSEDE, "supersede", false},
+    {"pause", ROLLOUT_ORDER_PAUSE, true},
+    {"resume", ROLLOUT_ORDER_RESUME, true},
+    {"promote", ROLLOUT_ORDER_PROMOTE, true},
+    {"promote_full", ROLLOUT_ORDER_PROMOTE_FULL, true},
+    {"abort", ROLLOUT_ORDER_ABORT, true},
+    {"approve", ROLLOUT_ORDER_APPROVE, true},
+    {"rollback_all", ROLLOUT_ORDER_ROLLBACK_ALL, false},
+    {"supersede", ROLLOUT_ORDER_SUPERSEDE, false},
 };
 #define ORDERS (sizeof orders / sizeof orders[0])
 
