@@ -1,9 +1,12 @@
 /* tai-action: does what was decided.
  *
- * pulls      PAYMENT/charge  tai.payment.decision.approved
+ * pulls      PAYMENT/charge      tai.payment.decision.approved
+ *            DEPLOYMENT/command  tai.deployment.command.>
  * publishes  tai.payment.outcome.<id>, exactly one for each transaction; tai.breaker.payment_gateway;
- *            tai.andon.payment.circuit_breaker_open; tai.dead.payment.charge
- * calls      the payment gateway (Stripe's API), with the transaction id as Idempotency-Key, many calls in flight
+ *            tai.andon.payment.circuit_breaker_open; tai.dead.payment.charge; tai.deployment.result.<id>, one for each
+ *            command that was carried out or refused; tai.dead.deployment.command
+ * calls      the payment gateway (Stripe's API), with the transaction id as Idempotency-Key, many calls in flight;
+ *            what commands are for: the sandbox's cluster, HAProxy, a program, a Kubernetes API server
  * keeps      the breaker's state, for as long as the process lives
  * settings   action.*, nats.*, log.*: --help lists them
  * exit       0 drained, 64 usage, 69 bus unavailable at the start, 78 bad configuration
@@ -17,6 +20,8 @@ static const char manual[] =
     "Does what was decided: takes tai.payment.decision.approved from the ledger and charges through the payment\n"
     "gateway, at most `wip` calls in flight over all workers, guarded by a circuit breaker. What was asked and not\n"
     "answered is asked again with the same key until the gateway gives evidence.\n"
+    "Takes tai.deployment.command.<region> too, carries each command out by its driver (sandbox, haproxy, command,\n"
+    "kubernetes), one at a time in a region, and says what came of it on tai.deployment.result.<deployment_id>.\n"
     "Start as many as you like: they share the lane.";
 
 static const Setting settings[] = {
@@ -61,6 +66,25 @@ static const Setting settings[] = {
      "in a row close it again"},
     {"action.breaker_probe_expires_ms", SETTING_INTEGER, ACTION(breaker.probe_expires_ms), "30000", 1, DAY_MS,
      "after which a probe without an answer is given up, ms"},
+    {"action.deploy_timeout_ms", SETTING_INTEGER, ACTION(deploy.timeout_ms), "60000", 1, DAY_MS,
+     "for one deployment command, ms"},
+    {"action.deploy_sandbox_url", SETTING_TEXT, ACTION(deploy.sandbox_url), "http://127.0.0.1:12111", 0, 0,
+     "sandbox: where its /cluster is"},
+    {"action.deploy_haproxy", SETTING_TEXT, ACTION(deploy.haproxy), "", 0, 0,
+     "haproxy: admin sockets, region=unix:/path,region=127.0.0.1:9999"},
+    {"action.deploy_haproxy_address", SETTING_TEXT, ACTION(deploy.haproxy_address), "", 0, 0,
+     "haproxy: a version's ip:port, or a file with it; {region} {service} {version} are put in"},
+    {"action.deploy_command", SETTING_TEXT, ACTION(deploy.command), "", 0, 0, "command: path of the program"},
+    {"action.deploy_kubernetes_url", SETTING_TEXT, ACTION(deploy.kubernetes_url), "", 0, 0,
+     "kubernetes: the API server, https://10.0.0.1:6443"},
+    {"action.deploy_kubernetes_namespace", SETTING_TEXT, ACTION(deploy.kubernetes_namespace), "default", 0, 0,
+     "kubernetes: of the Deployments"},
+    {"action.deploy_kubernetes_token_file", SETTING_TEXT, ACTION(deploy.kubernetes_token_file), "", 0, 0,
+     "kubernetes: bearer token, read for every command"},
+    {"action.deploy_kubernetes_ca_file", SETTING_TEXT, ACTION(deploy.kubernetes_ca_file), "", 0, 0,
+     "kubernetes: PEM; empty: the system's"},
+    {"action.deploy_kubernetes_replicas", SETTING_INTEGER, ACTION(deploy.kubernetes_replicas), "20", 1, 10000,
+     "kubernetes: pods of a service in a region, both versions together"},
 };
 
 static Err action_start(Worker *worker, void *context)
@@ -71,13 +95,15 @@ static Err action_start(Worker *worker, void *context)
         return err;
     }
     action->recall = recall_open(worker, "PAYMENT");
-    return gate_open(worker, "payment_gateway", &action->settings.breaker, &action->gate);
+    err = gate_open(worker, "payment_gateway", &action->settings.breaker, &action->gate);
+    return err_is(err) ? err : command_start(worker, action);
 }
 
 static void action_stop(Worker *worker, void *context)
 {
     (void)worker;
     Action *action = context;
+    command_stop(action);
     gate_close(action->gate);
     action->gate = NULL;
     recall_close(action->recall);
@@ -96,6 +122,15 @@ int main(int argc, char **argv)
          .slots = 512,
          .max_tries = 2000,
          .body_max_bytes = 128 * 1024},
+        {.stream = "DEPLOYMENT",
+         .name = "command",
+         .filter = "tai.deployment.command.>",
+         .domain = "deployment",
+         .step = command_step,
+         .wip = 16384, /* what waits for the end of a bake counts too */
+         .slots = 256,
+         .max_tries = 2000,
+         .body_max_bytes = 64 * 1024},
     };
     Action action = {0};
     return worker_main(argc, argv,
@@ -103,7 +138,7 @@ int main(int argc, char **argv)
                            .name = "action",
                            .manual = manual,
                            .lanes = lanes,
-                           .lane_count = 1,
+                           .lane_count = sizeof(lanes) / sizeof(lanes[0]),
                            .settings = settings,
                            .setting_count = sizeof(settings) / sizeof(settings[0]),
                            .config = &action.settings,
