@@ -1,8 +1,7 @@
 /* answer - what HTTP says about a transaction, as JSON. The same for POST, GET and a repeat, byte for byte, because it
  * is made of the outcome alone. */
-#include <time.h>
-
 #include "shared/base/json.h"
+#include "shared/wire/moment.h"
 #include "shared/wire/payment.h"
 
 #define FIXED_BYTES 1536 /* member names, numbers, punctuation */
@@ -35,20 +34,6 @@ static void write_money(JsonWriter *json, Money money)
     TAI_ASSERT(!amount.overflow);
     json_put_raw(json, "amount", buffer_str(&amount));
     json_put_string(json, "currency", str_from(money.currency));
-}
-
-/* RFC 3339, UTC, milliseconds. */
-static void write_timestamp(JsonWriter *json, const char *key, int64_t time_ms)
-{
-    int64_t milliseconds = (time_ms % 1000 + 1000) % 1000;
-    time_t seconds = (time_t)((time_ms - milliseconds) / 1000);
-    struct tm utc = {.tm_year = 70, .tm_mday = 1};
-    (void)gmtime_r(&seconds, &utc);
-    char memory[64];
-    Buffer text = buffer_over(memory, sizeof(memory));
-    buffer_print(&text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-                 utc.tm_hour, utc.tm_min, utc.tm_sec, (int)milliseconds);
-    json_put_string(json, key, buffer_str(&text));
 }
 
 static void write_optional(JsonWriter *json, const char *key, Str value)
@@ -135,7 +120,7 @@ Str wire_print_payment_outcome_json(Arena *arena, const PaymentOutcome *outcome)
     write_gateway(&json, gateway);
     write_verdict(&json, &outcome->verdict);
     json_put_string(&json, "trace_id", outcome->trace_id);
-    write_timestamp(&json, "timestamp", outcome->timestamp_ms);
+    moment_put(&json, "timestamp", outcome->timestamp_ms);
     json_put_string(&json, "customer_id", outcome->customer_id);
     json_put_string(&json, "merchant_id", outcome->merchant_id);
     write_metadata(arena, &json, outcome->metadata, outcome->metadata_count);
@@ -162,7 +147,7 @@ Str wire_print_payment_pending_json(Arena *arena, const PaymentSignal *signal, S
     json_open(&json, "reasons", '[');
     json_close(&json, ']');
     json_put_string(&json, "trace_id", trace_id);
-    write_timestamp(&json, "timestamp", now_ms);
+    moment_put(&json, "timestamp", now_ms);
     json_put_string(&json, "customer_id", signal->customer_id);
     json_put_string(&json, "merchant_id", signal->merchant_id);
     write_metadata(arena, &json, signal->metadata, signal->metadata_count);

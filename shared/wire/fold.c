@@ -1,20 +1,7 @@
 /* fold - the Kaizen figures with the sequences they were folded up to, as bytes: what the KV bucket keeps.
  * Figures of other bucket bounds, or with a status that is not known here, are refused rather than misread. */
-#include <string.h>
-
 #include "shared/wire/message.h"
 #include "shared/wire/payment.h"
-
-static Err read_counts(const char *name, const uint64_t *packed, size_t packed_count, uint64_t *counts, size_t count)
-{
-    if (packed_count != count && packed_count != 0) {
-        return err_reject("%s: must have %zu counts, has %zu", name, count, packed_count);
-    }
-    if (packed_count > 0) {
-        memcpy(counts, packed, count * sizeof(*counts));
-    }
-    return err_none();
-}
 
 Err wire_decode_payment_kaizen(Arena *arena, Str body, PaymentKaizen *kaizen)
 {
@@ -31,14 +18,14 @@ Err wire_decode_payment_kaizen(Arena *arena, Str body, PaymentKaizen *kaizen)
         .duration_sum_ms = packed->duration_sum_ms,
         .breaker_trips = packed->breaker_trips,
     };
-    err = read_counts("status", packed->status, packed->n_status, kaizen->status, PAYMENT_STATUS_COUNT);
+    err = message_read_counts("status", packed->status, packed->n_status, kaizen->status, PAYMENT_STATUS_COUNT);
     if (!err_is(err)) {
-        err = read_counts("fraud_checks", packed->fraud_checks, packed->n_fraud_checks, kaizen->fraud_checks,
-                          FRAUD_CHECK_COUNT);
+        err = message_read_counts("fraud_checks", packed->fraud_checks, packed->n_fraud_checks, kaizen->fraud_checks,
+                                  FRAUD_CHECK_COUNT);
     }
     if (!err_is(err)) {
-        err = read_counts("duration_buckets", packed->duration_buckets, packed->n_duration_buckets,
-                          kaizen->duration_buckets, PAYMENT_DURATION_BUCKETS + 1);
+        err = message_read_counts("duration_buckets", packed->duration_buckets, packed->n_duration_buckets,
+                                  kaizen->duration_buckets, PAYMENT_DURATION_BUCKETS + 1);
     }
     return err;
 }

@@ -107,6 +107,39 @@ char *message_write_text(Arena *arena, Str text)
     return copy;
 }
 
+/* "\n{" is also the tag and the length of an id of 123 characters, but then one of them follows, which no JSON has. */
+static bool begins_with_id(Str body)
+{
+    return str_starts_with(body, STR("\n{")) && id_is_valid(str_slice(body, 2, 3));
+}
+
+bool message_is_json(Str body)
+{
+    for (size_t i = 0; i < body.length; i++) {
+        switch (body.data[i]) {
+        case ' ':
+        case '\t':
+        case '\n':
+        case '\r':
+            break;
+        default:
+            return body.data[i] == '{' && !begins_with_id(body);
+        }
+    }
+    return false;
+}
+
+Err message_read_counts(const char *name, const uint64_t *packed, size_t packed_count, uint64_t *counts, size_t count)
+{
+    if (packed_count != count && packed_count != 0) {
+        return err_reject("%s: must have %zu counts, has %zu", name, count, packed_count);
+    }
+    if (packed_count > 0) {
+        memcpy(counts, packed, count * sizeof(*counts));
+    }
+    return err_none();
+}
+
 Err message_check_time(const char *name, int64_t time_ms)
 {
     if (time_ms < 0 || time_ms > TIME_MAX_MS) {

@@ -36,6 +36,13 @@ MUST_USE Err message_read_texts(const MessageText *texts, size_t count);
  * '?', so that whatever is put on the ledger can be read again. */
 char *message_write_text(Arena *arena, Str text);
 
+/* Whether the first byte that is not white space is '{': what may come in both forms is JSON then. */
+bool message_is_json(Str body);
+
+/* Counts by bucket or by status. None is taken for all 0, any other number of them is REJECT. */
+MUST_USE Err message_read_counts(const char *name, const uint64_t *packed, size_t packed_count, uint64_t *counts,
+                                 size_t count);
+
 /* REJECT outside 1970 to 9999. */
 MUST_USE Err message_check_time(const char *name, int64_t time_ms);
 

@@ -1,24 +1,7 @@
 /* signal - a payment signal as bytes: protobuf from the gateway, protobuf or JSON from a direct publisher.
- * The first byte that is not white space tells which: '{' begins no protobuf signal that would be valid. (A newline
- * is also the tag of transaction_id, but an id holds neither white space nor a brace.) */
+ * The first byte that is not white space tells which. */
 #include "shared/wire/message.h"
 #include "shared/wire/payment.h"
-
-static bool looks_like_json(Str body)
-{
-    for (size_t i = 0; i < body.length; i++) {
-        switch (body.data[i]) {
-        case ' ':
-        case '\t':
-        case '\n':
-        case '\r':
-            break;
-        default:
-            return body.data[i] == '{';
-        }
-    }
-    return false;
-}
 
 Err message_read_signal(Arena *arena, const Tai__V1__PaymentSignal *packed, PaymentSignal *signal)
 {
@@ -66,7 +49,7 @@ static Err decode_protobuf(Arena *arena, Str body, PaymentSignal *signal)
 
 Err wire_decode_payment_signal(Arena *arena, Str body, PaymentSignal *signal)
 {
-    return looks_like_json(body) ? wire_decode_payment_signal_json(arena, body, signal)
+    return message_is_json(body) ? wire_decode_payment_signal_json(arena, body, signal)
                                  : decode_protobuf(arena, body, signal);
 }
 
