@@ -34,10 +34,11 @@
 #define TIMEOUT_MS 5000
 #define STALLED_MS 20000
 
-/* A payment's messages as the ledger holds them. */
-#define SIGNAL_BYTES 120
-#define DECISION_BYTES 270
-#define OUTCOME_BYTES 330
+/* A payment's messages as the ledger holds them: bodies in protobuf, and headers. */
+#define SIGNAL_BYTES 72
+#define DECISION_BYTES 115
+#define OUTCOME_BYTES 175
+#define DECISION_ID "decision.anonymous."
 #define TRACE "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 #define REPLY "tai.reply.0123456789abcdefghijkl.0123456789"
 
@@ -52,8 +53,8 @@ typedef struct {
 } RoleFacts;
 
 static const RoleFacts roles[] = {
-    [ROLE_POLICY] = {"policy", "bare.signal.>", "d.", DECISION_BYTES},
-    [ROLE_ACTION] = {"action", "bare.decision.approved", "o.", OUTCOME_BYTES},
+    [ROLE_POLICY] = {"policy", "bare.signal.>", DECISION_ID, DECISION_BYTES},
+    [ROLE_ACTION] = {"action", "bare.decision.approved", "outcome.", OUTCOME_BYTES},
     [ROLE_SINK] = {"sink", "bare.outcome.>", "", 0},
     [ROLE_SOURCE] = {"source", "", "", SIGNAL_BYTES},
 };
@@ -149,8 +150,8 @@ static void stage_stored(void *context, Err err, const BusStored *stored)
 static void stage_forward(Bare *bare, Slot *slot)
 {
     Str id = bus_delivery_header(&slot->input, BUS_HEADER_MSG_ID);
-    id = bare->role == ROLE_ACTION ? str_slice(id, 2, id.length) : id;
-    char id_memory[64];
+    id = bare->role == ROLE_ACTION ? str_slice(id, sizeof(DECISION_ID) - 1, id.length) : id;
+    char id_memory[96];
     char subject_memory[64];
     Buffer msg_id = buffer_over(id_memory, sizeof(id_memory));
     Buffer subject = buffer_over(subject_memory, sizeof(subject_memory));
