@@ -32,7 +32,7 @@ static PendingRequest *request_take(Bus *bus)
 {
     if (bus->free_requests == NULL) {
         PendingRequest *request = calloc(1, sizeof(*request));
-        PendingRequest **requests = realloc(bus->requests, (bus->request_count + 1) * sizeof(*requests));
+        PendingRequest **requests = realloc(bus->requests, (bus->request_count + 1) * sizeof(PendingRequest *));
         TAI_ASSERT(request != NULL && requests != NULL);
         *request = (PendingRequest){.bus = bus, .slot = (uint32_t)bus->request_count};
         bus->requests = requests;
@@ -113,22 +113,32 @@ static void direct_get_answer(const PendingRequest *done, const BusDelivery *rep
     }
 }
 
+/* ".<slot>-<use>" in hex: NULL for a use that is over. */
+static PendingRequest *request_named(const Bus *bus, const char *token)
+{
+    if (token == NULL) {
+        return NULL;
+    }
+    char *end = NULL;
+    unsigned long slot = strtoul(token + 1, &end, 16);
+    unsigned long use = *end == '-' ? strtoul(end + 1, &end, 16) : 0;
+    bool known = *end == '\0' && slot < bus->request_count && bus->requests[slot]->use == use;
+    return known ? bus->requests[slot] : NULL;
+}
+
 static void request_answered(void *context, const BusDelivery *reply)
 {
     Bus *bus = context;
-    unsigned slot = 0;
-    unsigned use = 0;
-    const char *token = strrchr(reply->subject.data, '.'); /* nats.c ends subjects with NUL */
-    if (token == NULL || sscanf(token, ".%x-%x", &slot, &use) != 2 || slot >= bus->request_count ||
-        bus->requests[slot]->use != use) {
+    PendingRequest *request = request_named(bus, strrchr(reply->subject.data, '.')); /* nats.c ends subjects with NUL */
+    if (request == NULL) {
         return;
     }
     int status = bus_delivery_status(reply);
     if (status == 503) {
-        request_fail(bus->requests[slot], err_retry("nobody answers"));
+        request_fail(request, err_retry("nobody answers"));
         return;
     }
-    PendingRequest done = request_finish(bus->requests[slot]);
+    PendingRequest done = request_finish(request);
     switch (done.kind) {
     case REQUEST_PLAIN:
         done.on_reply(done.context, err_none(), reply);

@@ -12,7 +12,7 @@
 
 #include "shared/base/json.h"
 
-#define CONFIG_FILE_MAX (1024 * 1024)
+#define CONFIG_FILE_MAX ((size_t)1024 * 1024)
 #define CONFIG_NAME_MAX 128
 #define CONFIG_DEPTH_MAX 6
 

@@ -8,7 +8,7 @@
 
 #define TASK_ARENA_BLOCK_BYTES 4096
 /* Several times the largest body: the message decoded, its answers, what is published. */
-#define TASK_ARENA_LIMIT_BYTES (2 * 1024 * 1024)
+#define TASK_ARENA_LIMIT_BYTES ((size_t)2 * 1024 * 1024)
 #define TASK_BURY_AGAIN_MS 1000
 
 typedef enum { TASK_OPEN = 0, TASK_DONE, TASK_KEPT, TASK_BURIED } TaskEnding;
