@@ -6,7 +6,8 @@
 
 #define CONNECT_TIMEOUT_MS 2000
 #define TIMEOUT_MS 30000
-#define RETRY_AFTER_MAX_S (24 * 60 * 60)
+/* Newer libcurl (8.14 of Debian 13, not 7.88 of Debian 12) cuts it there by itself. */
+#define RETRY_AFTER_MAX_S (6 * 60 * 60)
 #define KEPT_BYTES 16384 /* of a buffer, between requests */
 #define READ_BYTES 4096L /* libcurl's buffer for each call in flight; answers are mostly shorter */
 

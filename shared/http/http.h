@@ -39,7 +39,7 @@ typedef struct {
     int status;               /* with ANSWERED */
     Str body;                 /* valid during the callback */
     int64_t duration_ms;      /* from http_send to here */
-    int64_t retry_after_ms;   /* from Retry-After in seconds, or a date; 0 where there is none; at most a day */
+    int64_t retry_after_ms;   /* from Retry-After in seconds, or a date; 0 where there is none; at most 6 h */
     bool idempotent_replayed; /* the answer has Idempotent-Replayed: true */
     char why[124];            /* with NOT_SENT and LOST: for a person */
 } HttpResult;
