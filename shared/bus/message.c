@@ -79,8 +79,8 @@ Err bus_send(Bus *bus, const BusMessage *message, const char *reply)
     return bus_error(status, "publish");
 }
 
-/* $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time ns>.<pending>, or since nats-server 2.10
- * with <domain>.<account> after ACK and a token more at the end. */
+/* $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time ns>.<pending>, or as servers after 2.10 may
+ * write it with <domain>.<account> after ACK and a token more at the end (2.10 does not, not even with a domain). */
 static void delivery_read_facts(BusDelivery *delivery)
 {
     if (!str_starts_with(delivery->reply, STR("$JS.ACK."))) {
