@@ -1,12 +1,14 @@
 /* log - structured lines on stderr. */
 #include "shared/worker/log.h"
 
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "shared/base/json.h"
 
 #define LOG_LINE_MAX 4096
+#define LOG_CUT " (cut)"
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
@@ -32,7 +34,7 @@ static void log_print_time(Buffer *out)
 }
 
 static void log_print_json(const Log *log, LogLevel level, const char *event, const LogField *fields, size_t count,
-                           Buffer *out)
+                           bool cut, Buffer *out)
 {
     char time_text[32];
     Buffer time_buffer = buffer_over(time_text, sizeof(time_text));
@@ -50,6 +52,9 @@ static void log_print_json(const Log *log, LogLevel level, const char *event, co
         } else {
             json_put_string(&json, fields[i].key, fields[i].text);
         }
+    }
+    if (cut) {
+        json_put_bool(&json, "cut", true);
     }
     json_close(&json, '}');
 }
@@ -77,15 +82,19 @@ void log_event(const Log *log, LogLevel level, const char *event, const LogField
         return;
     }
     char line[LOG_LINE_MAX];
-    Buffer out = buffer_over(line, sizeof(line) - 1);
+    Buffer out = buffer_over(line, sizeof(line) - sizeof(LOG_CUT));
     if (log->json) {
-        log_print_json(log, level, event, fields, count, &out);
+        log_print_json(log, level, event, fields, count, false, &out);
         if (out.overflow) { /* better a line without its fields than a broken one */
             buffer_reset(&out);
-            log_print_json(log, level, event, NULL, 0, &out);
+            log_print_json(log, level, event, NULL, 0, true, &out);
         }
     } else {
         log_print_text(log, level, event, fields, count, &out);
+        if (out.overflow) {
+            memcpy(line + out.length, LOG_CUT, sizeof(LOG_CUT) - 1);
+            out.length += sizeof(LOG_CUT) - 1;
+        }
     }
     line[out.length] = '\n';
     ssize_t written = write(log->descriptor, line, out.length + 1);
