@@ -31,18 +31,23 @@ uint64_t deploy_send(Stack *stack, const DeploymentCommand *command)
     return sequence;
 }
 
-static bool deploy_find(Stack *stack, const DeploymentCommand *command, uint64_t sequence, DeploymentResult *result)
+/* Message by message: a subscription for each look is more than nats.c 3.4 bears a hundred times a second. */
+static bool deploy_find(Stack *stack, const char *id, uint64_t *sequence, DeploymentResult *result)
 {
-    const char *subject = stack_print(stack, "tai.deployment.result." STR_FMT, STR_ARG(command->deployment_id));
-    const char *id =
-        stack_print(stack, "result." STR_FMT ".%llu", STR_ARG(command->command_id), (unsigned long long)sequence);
-    Entries entries = ledger_read(stack, "DEPLOYMENT", subject);
-    for (size_t i = 0; i < entries.count; i++) {
-        if (strcmp(entries.entries[i].msg_id, id) == 0) {
+    natsMsg *message = NULL;
+    while (js_GetMsg(&message, stack_js(stack), "DEPLOYMENT", *sequence + 1, NULL, NULL) == NATS_OK) {
+        const char *its_id = NULL;
+        bool found = natsMsgHeader_Get(message, "Nats-Msg-Id", &its_id) == NATS_OK && strcmp(its_id, id) == 0;
+        if (found) {
+            Str body = {natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message)};
             pthread_mutex_lock(&stack->lock);
-            Err err = wire_decode_deployment_result(&stack->arena, entries.entries[i].body, result);
+            Err err = wire_decode_deployment_result(&stack->arena, body, result);
             pthread_mutex_unlock(&stack->lock);
             cr_assert(!err_is(err), "%s", err.why);
+        }
+        natsMsg_Destroy(message);
+        *sequence += 1;
+        if (found) {
             return true;
         }
     }
@@ -51,8 +56,10 @@ static bool deploy_find(Stack *stack, const DeploymentCommand *command, uint64_t
 
 DeploymentResult deploy_wait(Stack *stack, const DeploymentCommand *command, uint64_t sequence)
 {
+    const char *id =
+        stack_print(stack, "result." STR_FMT ".%llu", STR_ARG(command->command_id), (unsigned long long)sequence);
     DeploymentResult result = {0};
-    WAIT_UNTIL(deploy_find(stack, command, sequence, &result));
+    WAIT_UNTIL(deploy_find(stack, id, &sequence, &result));
     cr_assert(str_equal(result.command_id, command->command_id));
     cr_assert(str_equal(result.deployment_id, command->deployment_id));
     cr_assert_gt(result.at_ms, 0);
