@@ -26,6 +26,7 @@ typedef struct {
     Str body;                   /* sent as it is; with POST also when empty */
     int64_t connect_timeout_ms; /* 0: 2000 */
     int64_t timeout_ms;         /* for all of it; 0: 30000 */
+    const char *wanted_header;  /* static text: the answer's header that is told; NULL: none */
 } HttpRequest;
 
 typedef enum {
@@ -38,6 +39,7 @@ typedef struct {
     HttpResultKind kind;
     int status;               /* with ANSWERED */
     Str body;                 /* valid during the callback */
+    Str header;               /* the request's wanted_header, likewise; empty where there is none */
     int64_t duration_ms;      /* from http_send to here */
     int64_t retry_after_ms;   /* from Retry-After in seconds, or a date; 0 where there is none; at most 6 h */
     bool idempotent_replayed; /* the answer has Idempotent-Replayed: true */
