@@ -42,12 +42,24 @@ typedef struct {
     char drain_name[SETTING_NAME_MAX];
 } NamedSettings;
 
+/* A process may have lanes of one name in two domains: the second one's settings go by its domain. */
+static const char *named_lane(const Worker *worker, size_t lane)
+{
+    const WorkerLane *lanes = worker->spec->lanes;
+    for (size_t i = 0; i < lane; i++) {
+        if (strcmp(lanes[i].name, lanes[lane].name) == 0) {
+            return lanes[lane].domain;
+        }
+    }
+    return lanes[lane].name;
+}
+
 static void named_add(NamedSettings *named, const Worker *worker, size_t lane, const char *name, size_t field,
                       int64_t initial, int64_t max, const char *help)
 {
     size_t i = named->count++;
     Buffer name_text = buffer_over(named->names[i], SETTING_NAME_MAX);
-    buffer_print(&name_text, "%s.lanes.%s.%s", worker->spec->name, worker->spec->lanes[lane].name, name);
+    buffer_print(&name_text, "%s.lanes.%s.%s", worker->spec->name, named_lane(worker, lane), name);
     Buffer initial_text = buffer_over(named->initials[i], sizeof(named->initials[i]));
     buffer_print(&initial_text, "%lld", (long long)initial);
     TAI_ASSERT(!name_text.overflow && !initial_text.overflow);
@@ -130,7 +142,8 @@ static Err settings_check(const Worker *worker)
     for (size_t i = 0; i < worker->spec->lane_count; i++) {
         const Lane *lane = &worker->lanes[i];
         if (lane->settings.slots > lane->settings.wip) {
-            return err_reject("%s.lanes.%s.slots: must not be more than wip", worker->spec->name, lane->spec->name);
+            return err_reject("%s.lanes.%s.slots: must not be more than wip", worker->spec->name,
+                              named_lane(worker, i));
         }
     }
     return err_none();
