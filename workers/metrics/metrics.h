@@ -16,4 +16,19 @@ bool payment_fold_is_ready(const PaymentFold *fold); /* the snapshot is restored
 void payment_fold_close(PaymentFold *fold);          /* NULL is fine */
 bool payment_fold_is_saved(const PaymentFold *fold); /* nothing is left to put away */
 
+typedef struct DeploymentFold DeploymentFold;
+
+/* The same for tai.query.deployment.metrics. */
+MUST_USE Err deployment_fold_open(Worker *worker, const MetricsSettings *settings, DeploymentFold **fold);
+bool deployment_fold_is_ready(const DeploymentFold *fold);
+void deployment_fold_close(DeploymentFold *fold); /* NULL is fine */
+bool deployment_fold_is_saved(const DeploymentFold *fold);
+
+typedef struct Listing Listing;
+
+/* The last deployments, read from the ledger's beginning at every start; answers tai.query.deployment.list and
+ * tai.query.deployment.get from when it has read what was there. */
+MUST_USE Err listing_open(Worker *worker, Listing **listing);
+void listing_close(Listing *listing); /* NULL is fine */
+
 #endif

@@ -2,30 +2,32 @@
 #include "workers/policy/document.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-#include "shared/bus/stream.h"
 #include "shared/wire/payment.h"
 
 #define DOCUMENT_BUCKET "tai_policy"
 #define DOCUMENT_STREAM "KV_tai_policy"
-#define DOCUMENT_SUBJECT "$KV.tai_policy.payment"
-#define DOCUMENT_ACTIVATION "tai.payment.policy"
+#define DOCUMENT_SUBJECT_MAX 64
 #define DOCUMENT_TIMEOUT_MS 2000
 /* Changes are told by subscription; looking again now and then covers a message that was lost. */
 #define DOCUMENT_REFRESH_MS 5000
 
 struct Document {
     Worker *worker;
+    DocumentKind kind;
+    char subject[DOCUMENT_SUBJECT_MAX];    /* "$KV.tai_policy.payment" */
+    char activation[DOCUMENT_SUBJECT_MAX]; /* "tai.payment.policy" */
     BusSubscription *changes;
     Timer refresh;
-    bool asking;  /* one look at a time */
-    bool again;   /* something changed while looking */
+    bool asking; /* one look at a time */
+    bool again;  /* something changed while looking */
     bool live;
-    FraudPolicy policy;
+    void *policy;
     uint64_t revision;
     uint64_t refused_revision; /* said once, not every five seconds */
     Arena arena;               /* of the look under way */
-    FraudPolicy candidate;
+    void *candidate;
     uint64_t candidate_revision;
     Str candidate_text;
 };
@@ -42,11 +44,12 @@ static void document_looked(Document *document)
 
 static void document_go_live(Document *document)
 {
-    document->policy = document->candidate;
+    memcpy(document->policy, document->candidate, document->kind.policy_bytes);
     document->revision = document->candidate_revision;
     document->live = true;
     log_event(worker_log(document->worker), LOG_INFO, "policy_live",
-              LOG_FIELDS(log_number("revision", (int64_t)document->revision)));
+              LOG_FIELDS(log_text("domain", str_from(document->kind.domain)),
+                         log_number("revision", (int64_t)document->revision)));
     document_looked(document);
 }
 
@@ -55,7 +58,8 @@ static void document_on_ledger(void *context, Err err, const BusStored *stored)
     (void)stored;
     Document *document = context;
     if (err_is(err)) {
-        log_event(worker_log(document->worker), LOG_WARN, "policy_not_on_ledger", LOG_FIELDS(log_why(&err)));
+        log_event(worker_log(document->worker), LOG_WARN, "policy_not_on_ledger",
+                  LOG_FIELDS(log_text("domain", str_from(document->kind.domain)), log_why(&err)));
         document_looked(document);
         return;
     }
@@ -76,12 +80,12 @@ static void document_last_activation(void *context, Err err, const BusDelivery *
             return;
         }
     }
-    Str body = wire_encode_payment_policy_activated(&document->arena, document->candidate_revision,
-                                                    document->candidate_text,
-                                                    loop_unix_ms(worker_loop(document->worker)));
-    BusMessage record = {.subject = STR(DOCUMENT_ACTIVATION), .body = body};
+    Str body =
+        wire_encode_payment_policy_activated(&document->arena, document->candidate_revision, document->candidate_text,
+                                             loop_unix_ms(worker_loop(document->worker)));
+    BusMessage record = {.subject = str_from(document->activation), .body = body};
     bus_message_add(&record, BUS_HEADER_MSG_ID,
-                    arena_print(&document->arena, "policy.payment.%llu",
+                    arena_print(&document->arena, "policy.%s.%llu", document->kind.domain,
                                 (unsigned long long)document->candidate_revision));
     bus_store(worker_bus(document->worker), &record, DOCUMENT_TIMEOUT_MS, document_on_ledger, document);
 }
@@ -95,8 +99,8 @@ static void document_made(void *context, Err err, const BusStored *stored)
 
 static void document_make_default(Document *document)
 {
-    FraudPolicy policy = fraud_policy_default();
-    BusMessage message = {.subject = STR(DOCUMENT_SUBJECT), .body = wire_print_fraud_policy(&document->arena, &policy)};
+    BusMessage message = {.subject = str_from(document->subject),
+                          .body = document->kind.print_default(&document->arena, document->kind.context)};
     bus_message_expect_new(&message);
     bus_store(worker_bus(document->worker), &message, DOCUMENT_TIMEOUT_MS, document_made, document);
 }
@@ -114,10 +118,11 @@ static void document_restore(void *context, Err err, const BusDelivery *message)
     err = wire_decode_payment_policy_activated(&document->arena, message->body, &document->candidate_revision, &text,
                                                &when_ms);
     if (!err_is(err)) {
-        err = wire_decode_fraud_policy(&document->arena, text, &document->candidate);
+        err = document->kind.decode(&document->arena, text, document->candidate);
     }
     if (err_is(err)) {
-        log_event(worker_log(document->worker), LOG_ERROR, "policy_not_restored", LOG_FIELDS(log_why(&err)));
+        log_event(worker_log(document->worker), LOG_ERROR, "policy_not_restored",
+                  LOG_FIELDS(log_text("domain", str_from(document->kind.domain)), log_why(&err)));
         document_looked(document);
         return;
     }
@@ -129,15 +134,16 @@ static void document_refuse(Document *document, uint64_t revision, const Err *wh
     if (document->refused_revision != revision) {
         document->refused_revision = revision;
         log_event(worker_log(document->worker), LOG_ERROR, "policy_refused",
-                  LOG_FIELDS(log_number("revision", (int64_t)revision),
+                  LOG_FIELDS(log_text("domain", str_from(document->kind.domain)),
+                             log_number("revision", (int64_t)revision),
                              log_number("live_revision", (int64_t)document->revision), log_why(why)));
     }
     if (document->live) {
         document_looked(document);
         return;
     }
-    bus_get_last(worker_bus(document->worker), STR("PAYMENT"), STR(DOCUMENT_ACTIVATION), DOCUMENT_TIMEOUT_MS,
-                 document_restore, document);
+    bus_get_last(worker_bus(document->worker), str_from(document->kind.ledger), str_from(document->activation),
+                 DOCUMENT_TIMEOUT_MS, document_restore, document);
 }
 
 static void document_got(void *context, Err err, const BusDelivery *message)
@@ -162,13 +168,13 @@ static void document_got(void *context, Err err, const BusDelivery *message)
     }
     document->candidate_text = arena_copy(&document->arena, message->body);
     document->candidate_revision = message->sequence;
-    Err why = wire_decode_fraud_policy(&document->arena, document->candidate_text, &document->candidate);
+    Err why = document->kind.decode(&document->arena, document->candidate_text, document->candidate);
     if (err_is(why)) {
         document_refuse(document, message->sequence, &why);
         return;
     }
-    bus_get_last(worker_bus(document->worker), STR("PAYMENT"), STR(DOCUMENT_ACTIVATION), DOCUMENT_TIMEOUT_MS,
-                 document_last_activation, document);
+    bus_get_last(worker_bus(document->worker), str_from(document->kind.ledger), str_from(document->activation),
+                 DOCUMENT_TIMEOUT_MS, document_last_activation, document);
 }
 
 static void document_look(void *context)
@@ -180,7 +186,7 @@ static void document_look(void *context)
     }
     document->asking = true;
     arena_reset(&document->arena);
-    bus_get_last(worker_bus(document->worker), STR(DOCUMENT_STREAM), STR(DOCUMENT_SUBJECT), DOCUMENT_TIMEOUT_MS,
+    bus_get_last(worker_bus(document->worker), STR(DOCUMENT_STREAM), str_from(document->subject), DOCUMENT_TIMEOUT_MS,
                  document_got, document);
 }
 
@@ -190,7 +196,16 @@ static void document_changed(void *context, const BusDelivery *message)
     document_look(context);
 }
 
-Err document_open(Worker *worker, Document **out)
+static void document_name(Document *document)
+{
+    Buffer subject = buffer_over(document->subject, sizeof(document->subject));
+    Buffer activation = buffer_over(document->activation, sizeof(document->activation));
+    buffer_print(&subject, "$KV." DOCUMENT_BUCKET ".%s", document->kind.domain);
+    buffer_print(&activation, "tai.%s.policy", document->kind.domain);
+    TAI_ASSERT(!subject.overflow && !activation.overflow);
+}
+
+Err document_open(Worker *worker, const DocumentKind *kind, Document **out)
 {
     Err err = worker_ensure_bucket(worker, DOCUMENT_BUCKET);
     if (err_is(err)) {
@@ -199,10 +214,15 @@ Err document_open(Worker *worker, Document **out)
     Document *document = calloc(1, sizeof(*document));
     TAI_ASSERT(document != NULL);
     document->worker = worker;
+    document->kind = *kind;
+    document->policy = calloc(1, kind->policy_bytes);
+    document->candidate = calloc(1, kind->policy_bytes);
+    TAI_ASSERT(document->policy != NULL && document->candidate != NULL);
+    document_name(document);
     document->arena = arena_make(16 * 1024, 8 * 1024 * 1024);
     document->refresh = timer_make(document_look, document);
     *out = document;
-    err = bus_subscribe(worker_bus(worker), STR(DOCUMENT_SUBJECT), (Str){0}, document_changed, document,
+    err = bus_subscribe(worker_bus(worker), str_from(document->subject), (Str){0}, document_changed, document,
                         &document->changes);
     if (!err_is(err)) {
         bus_on_reconnect(worker_bus(worker), document_look, document);
@@ -219,6 +239,8 @@ void document_close(Document *document)
     loop_timer_clear(worker_loop(document->worker), &document->refresh);
     bus_unsubscribe(document->changes);
     arena_release(&document->arena);
+    free(document->policy);
+    free(document->candidate);
     free(document);
 }
 
@@ -227,9 +249,9 @@ bool document_is_live(const Document *document)
     return document->live;
 }
 
-const FraudPolicy *document_policy(const Document *document)
+const void *document_policy(const Document *document)
 {
-    return &document->policy;
+    return document->policy;
 }
 
 uint64_t document_revision(const Document *document)

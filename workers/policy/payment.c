@@ -13,20 +13,16 @@
 #include "shared/base/trace.h"
 #include "shared/wire/digest.h"
 #include "shared/wire/payment.h"
+#include "workers/policy/identity.h"
 #include "workers/policy/policy.h"
 
-#define SUBJECT_PREFIX "tai.payment.signal."
-#define KEEP_FIRST_MS 250
-#define KEEP_MAX_MS 5000
-/* A made id counts as never used before while its time is this near to the ledger's: well within the dedup window of
- * 10 min, which keeps the same Nats-Msg-Id from entering twice. */
-#define FRESH_WITHIN_MS 60000
-
-/* How long after its signal a decision's id is certainly still known to the ledger: the dedup window, less what clocks
- * may differ. */
-#define DECISION_KNOWN_MS 570000
-
-#define KEY_MAX 255
+static const IdentityDomain payments = {
+    .signals = "tai.payment.signal.",
+    .claims = "tai.payment.claim.",
+    .stream = "PAYMENT",
+    .prefix = TRANSACTION_PREFIX,
+    .member = "transaction_id",
+};
 
 enum {
     TAG_FEATURES,
@@ -61,155 +57,66 @@ StoreScript payment_fraud_script(void)
     return store_script(str_from(fraud_features));
 }
 
+static Err document_decode(Arena *arena, Str text, void *policy)
+{
+    return wire_decode_fraud_policy(arena, text, policy);
+}
+
+static Str document_print_default(Arena *arena, const void *context)
+{
+    (void)context;
+    FraudPolicy policy = fraud_policy_default();
+    return wire_print_fraud_policy(arena, &policy);
+}
+
+DocumentKind payment_document(void)
+{
+    return (DocumentKind){
+        .domain = "payment",
+        .ledger = "PAYMENT",
+        .policy_bytes = sizeof(FraudPolicy),
+        .decode = document_decode,
+        .print_default = document_print_default,
+    };
+}
+
 typedef struct {
     PaymentDecision decision;
-    bool claimed; /* the id must be claimed before it is judged */
-    Str outcome;  /* encoded */
+    Identity identity;
+    Str outcome; /* encoded */
 } Judgement;
-
-static int64_t keep_ms(const Task *task)
-{
-    uint64_t doublings = task->message.delivered < 6 ? task->message.delivered : 6;
-    int64_t delay_ms = (int64_t)KEEP_FIRST_MS << doublings;
-    return delay_ms < KEEP_MAX_MS ? delay_ms : KEEP_MAX_MS;
-}
 
 /* --- whose signal it is ------------------------------------------------------------------------------------------ */
 
-/* tai.payment.signal.<publisher>[.<transaction_id>] */
-static Err subject_read(Str subject, Str *publisher, Str *transaction_id)
+static Err signal_read(Task *task, Judgement *judgement)
 {
-    Str rest = str_slice(subject, sizeof(SUBJECT_PREFIX) - 1, subject.length);
-    *transaction_id = (Str){0};
-    if (!str_next_token(&rest, '.', publisher) || !id_is_token(*publisher)) {
-        return err_reject("subject: the publisher must be one token of letters, digits, '_', ':' and '-'");
-    }
-    if (!str_next_token(&rest, '.', transaction_id)) {
-        return err_none();
-    }
-    Str more;
-    if (str_next_token(&rest, '.', &more) || !id_is_token(*transaction_id)) {
-        return err_reject("subject: the transaction id must be one token of letters, digits, '_', ':' and '-'");
-    }
-    return err_none();
-}
-
-/* The gateway names its payments itself: "txn_" and a ULID, the same in body and Nats-Msg-Id. It cannot have been used
- * before when it was made just now. */
-static Err made_id_check(Str id, int64_t stream_time_ms, bool *fresh)
-{
-    uint64_t time_ms = 0;
-    if (!str_starts_with(id, STR("txn_")) || !id_ulid_time(str_slice(id, 4, id.length), &time_ms)) {
-        return err_reject("transaction_id: must be \"txn_\" and a ULID");
-    }
-    int64_t distance_ms = stream_time_ms - (int64_t)time_ms;
-    *fresh = distance_ms < FRESH_WITHIN_MS && distance_ms > -FRESH_WITHIN_MS;
-    return err_none();
-}
-
-/* Gives the transaction its id, the same on every delivery. A decision is taken once for each id: the server admits
- * one signal for a key's subject, an id made just now was not used before, and every other id is claimed on the ledger
- * first. A second delivery of a signal repeats its decision within the dedup window, because its deadline is earlier.
- */
-static Err transaction_name(Task *task, Str named, Judgement *judgement)
-{
-    const BusDelivery *message = &task->message;
     PaymentSignal *signal = &judgement->decision.signal;
-    Str stated = signal->transaction_id;
-    Str key = bus_delivery_header(message, BUS_HEADER_KEY);
-    char id[TRANSACTION_ID_MAX];
-    if (stated.length != 0 && !str_equal(stated, bus_delivery_header(message, BUS_HEADER_MSG_ID)) &&
-        !str_equal(stated, named)) {
-        return err_reject("transaction_id: must be the Nats-Msg-Id or the last token of the subject");
-    }
-    if (named.length != 0) {
-        signal->transaction_id = named;
-        judgement->claimed =
-            key.length == 0 || !str_equal(bus_delivery_header(message, BUS_HEADER_EXPECT_LAST), STR("0"));
-        transaction_id_print_keyed(signal->publisher, key, id);
-        return str_starts_with(named, STR("txn_")) && !(key.length != 0 && str_equal(named, str_from(id)))
-                   ? err_reject("subject: an id that begins with txn_ must be the one made of its Tai-Key")
-                   : err_none();
-    }
-    if (stated.length != 0) {
-        Err err = made_id_check(stated, message->time_ms, &judgement->decision.fresh);
-        judgement->claimed = !judgement->decision.fresh;
-        return err;
-    }
-    judgement->decision.fresh = true;
-    transaction_id_print_sequence(STR("PAYMENT"), message->sequence, message->time_ms, id);
-    signal->transaction_id = arena_copy(&task->arena, str_from(id));
-    return err_none();
-}
-
-static Err signal_read(Task *task, PaymentDecision *decision, Str *named)
-{
-    Str publisher;
-    Err err = subject_read(task->message.subject, &publisher, named);
+    Err err = identity_read(task, &payments, &judgement->identity);
     if (!err_is(err)) {
-        err = wire_decode_payment_signal(&task->arena, task->message.body, &decision->signal);
+        err = wire_decode_payment_signal(&task->arena, task->message.body, signal);
     }
-    decision->signal.publisher = publisher;
+    signal->publisher = judgement->identity.publisher;
     return err;
 }
 
-static Err signal_complete(Task *task, const Policy *policy, Str named, Judgement *judgement)
+/* A second delivery of a signal repeats its decision within the dedup window, because its deadline is earlier. */
+static Err signal_complete(Task *task, const Policy *policy, Judgement *judgement)
 {
     const BusDelivery *message = &task->message;
     PaymentDecision *decision = &judgement->decision;
     int64_t before_ms = message->time_ms - decision->signal.received_ms;
-    if (before_ms < 0 || before_ms > FRESH_WITHIN_MS) { /* not a time that the gateway gave */
+    if (before_ms < 0 || before_ms > IDENTITY_FRESH_WITHIN_MS) { /* not a time that the gateway gave */
         decision->signal.received_ms = message->time_ms;
     }
     decision->signal_sequence = message->sequence;
     decision->deadline_ms = message->time_ms + policy->settings.deadline_ms;
-    return transaction_name(task, named, judgement);
+    Err err = identity_name(task, decision->signal.transaction_id, &judgement->identity);
+    decision->signal.transaction_id = judgement->identity.id;
+    decision->fresh = judgement->identity.fresh;
+    return err;
 }
 
 /* --- results ------------------------------------------------------------------------------------------------------ */
-
-/* A signal on the plain subject with a key of the publisher's own goes on as the signal of its transaction. */
-static bool signal_is_keyed(const Task *task, const PaymentDecision *decision, Str named)
-{
-    Str key = bus_delivery_header(&task->message, BUS_HEADER_MSG_ID);
-    return named.length == 0 && decision->signal.transaction_id.length == 0 && key.length != 0;
-}
-
-static void publish_keyed(Task *task, Str publisher)
-{
-    Str key = bus_delivery_header(&task->message, BUS_HEADER_MSG_ID);
-    char id[TRANSACTION_ID_MAX];
-    if (key.length > KEY_MAX || !bus_header_is_sendable(key)) {
-        task_bury(task, err_reject("Nats-Msg-Id: longer than %d, or with control characters", KEY_MAX));
-        return;
-    }
-    transaction_id_print_keyed(publisher, key, id);
-    Str subject = arena_print(&task->arena, SUBJECT_PREFIX STR_FMT ".%s", STR_ARG(publisher), id);
-    BusMessage message = task_derive(task, subject, task->message.body, arena_copy(&task->arena, str_from(id)));
-    bus_message_add(&message, BUS_HEADER_KEY, key);
-    bus_message_pass_on(&message, &task->message, BUS_HEADER_CONTENT_TYPE);
-    bus_message_expect_new(&message);
-    task_store(task, TAG_KEYED, &message);
-}
-
-static Str claim_subject(Task *task, const Judgement *judgement)
-{
-    return arena_print(&task->arena, "tai.payment.claim." STR_FMT, STR_ARG(judgement->decision.signal.transaction_id));
-}
-
-/* "<publisher> <sequence of the signal>": the first to say so owns the id. */
-static Str claim_body(Task *task, const Judgement *judgement)
-{
-    return arena_print(&task->arena, STR_FMT " %llu", STR_ARG(judgement->decision.signal.publisher),
-                       (unsigned long long)task->message.sequence);
-}
-
-static void publish_claim(Task *task, const Judgement *judgement)
-{
-    BusMessage message = task_derive(task, claim_subject(task, judgement), claim_body(task, judgement), (Str){0});
-    bus_message_expect_new(&message);
-    task_store(task, TAG_CLAIM, &message);
-}
 
 static Str outcome_subject(Task *task, const PaymentDecision *decision)
 {
@@ -251,8 +158,9 @@ static void publish_decision(Task *task, Judgement *judgement)
  * claim under the decision's own id finds out, and keeps out whoever is still about to decide. */
 static void publish_expiry(Task *task, const Judgement *judgement)
 {
-    BusMessage message = task_derive(task, claim_subject(task, judgement), claim_body(task, judgement),
-                                     decision_id(task, &judgement->decision));
+    BusMessage message =
+        task_derive(task, identity_claim_subject(task, &judgement->identity),
+                    identity_claim_body(task, &judgement->identity), decision_id(task, &judgement->decision));
     task_store(task, TAG_EXPIRY, &message);
 }
 
@@ -263,7 +171,7 @@ static Str print_number(Task *task, int64_t number)
 
 static void ask_features(Task *task, const Policy *policy, const PaymentDecision *decision)
 {
-    const FraudPolicy *rules = document_policy(policy->document);
+    const FraudPolicy *rules = document_policy(policy->payment);
     const PaymentSignal *signal = &decision->signal;
     /* The braces keep a customer's keys on one node of a Redis cluster. */
     const Str keys[] = {
@@ -304,21 +212,20 @@ static void signal_begun(Task *task, const Policy *policy)
 {
     Judgement *judgement = arena_alloc(&task->arena, sizeof(*judgement));
     task->state = judgement;
-    Str named;
-    Err err = signal_read(task, &judgement->decision, &named);
-    if (!err_is(err) && signal_is_keyed(task, &judgement->decision, named)) {
-        publish_keyed(task, judgement->decision.signal.publisher);
+    Err err = signal_read(task, judgement);
+    if (!err_is(err) && identity_is_keyed(task, &judgement->identity, judgement->decision.signal.transaction_id)) {
+        identity_publish_keyed(task, &judgement->identity, TAG_KEYED);
         return;
     }
     if (!err_is(err)) {
-        err = signal_complete(task, policy, named, judgement);
+        err = signal_complete(task, policy, judgement);
     }
     if (err_is(err)) {
         task_bury(task, err);
         return;
     }
-    if (judgement->claimed) {
-        publish_claim(task, judgement);
+    if (judgement->identity.claimed) {
+        identity_publish_claim(task, &judgement->identity, TAG_CLAIM);
     } else {
         signal_judge(task, policy, judgement);
     }
@@ -330,7 +237,7 @@ static void signal_evaluated(Task *task, const Policy *policy, const TaskEvent *
     PaymentDecision *decision = &judgement->decision;
     if (err_is(event->err) || event->value_count != 2) {
         int64_t left_ms = decision->deadline_ms - task->unix_ms;
-        int64_t delay_ms = keep_ms(task) < left_ms ? keep_ms(task) : left_ms;
+        int64_t delay_ms = identity_keep_ms(task) < left_ms ? identity_keep_ms(task) : left_ms;
         task_keep(task, delay_ms, err_is(event->err) ? event->err : err_retry("fraud features: not two numbers"));
         return;
     }
@@ -340,27 +247,29 @@ static void signal_evaluated(Task *task, const Policy *policy, const TaskEvent *
         .velocity_count = event->values[0],
         .currency_count = event->values[1],
     };
-    decision->policy_revision = document_revision(policy->document);
-    decision->verdict = fraud_evaluate(document_policy(policy->document), &decision->facts);
+    decision->policy_revision = document_revision(policy->payment);
+    decision->verdict = fraud_evaluate(document_policy(policy->payment), &decision->facts);
     decision->decided_ms = task->unix_ms;
     publish_decision(task, judgement);
 }
 
-/* The id is taken: by this signal in an earlier delivery, by an earlier signal of this publisher, which stands, or by
- * somebody else. */
+/* The id is taken. */
 static void signal_claimed(Task *task, const Policy *policy, const TaskEvent *event)
 {
     Judgement *judgement = task->state;
-    Str rest = event->message != NULL ? event->message->body : (Str){0};
-    Str owner;
-    if (err_is(event->err) || !str_next_token(&rest, ' ', &owner)) {
-        task_keep(task, keep_ms(task), err_retry("the claim of the transaction id could not be read"));
-    } else if (str_equal(event->message->body, claim_body(task, judgement))) {
+    switch (identity_read_claim(task, &judgement->identity, event)) {
+    case CLAIM_UNREADABLE:
+        task_keep(task, identity_keep_ms(task), err_retry("the claim of the transaction id could not be read"));
+        break;
+    case CLAIM_OURS:
         signal_judge(task, policy, judgement);
-    } else if (str_equal(owner, judgement->decision.signal.publisher)) {
+        break;
+    case CLAIM_EARLIER:
         task_get_last(task, TAG_EARLIER, STR("PAYMENT"), outcome_subject(task, &judgement->decision));
-    } else {
+        break;
+    case CLAIM_FOREIGN:
         task_bury(task, err_reject("transaction_id: belongs to another publisher"));
+        break;
     }
 }
 
@@ -371,10 +280,10 @@ static void signal_standing(Task *task, const TaskEvent *event)
     Judgement *judgement = task->state;
     PaymentDecision standing;
     if (err_is(event->err) || event->message == NULL) {
-        task_keep(task, keep_ms(task), err_retry("the decision that stands could not be read"));
+        task_keep(task, identity_keep_ms(task), err_retry("the decision that stands could not be read"));
         return;
     }
-    if (str_equal(event->message->subject, claim_subject(task, judgement))) {
+    if (str_equal(event->message->subject, identity_claim_subject(task, &judgement->identity))) {
         signal_fail(task, judgement);
         return;
     }
@@ -398,7 +307,7 @@ static void signal_stored(Task *task, const Policy *policy, const TaskEvent *eve
             task_done(task);
             return;
         case TAG_CLAIM:
-            task_get_last(task, TAG_CLAIMED, STR("PAYMENT"), claim_subject(task, judgement));
+            task_get_last(task, TAG_CLAIMED, STR("PAYMENT"), identity_claim_subject(task, &judgement->identity));
             return;
         default:
             task_get_last(task, TAG_EARLIER, STR("PAYMENT"), outcome_subject(task, &judgement->decision));
@@ -406,7 +315,7 @@ static void signal_stored(Task *task, const Policy *policy, const TaskEvent *eve
         }
     }
     if (err_is(event->err)) {
-        task_keep(task, keep_ms(task), event->err);
+        task_keep(task, identity_keep_ms(task), event->err);
         return;
     }
     if (event->stored->duplicate && (event->tag == TAG_DECISION || event->tag == TAG_EXPIRY)) {
@@ -445,7 +354,7 @@ static void signal_earlier(Task *task, const TaskEvent *event)
         return;
     }
     if (err_is(event->err)) {
-        task_keep(task, keep_ms(task), event->err);
+        task_keep(task, identity_keep_ms(task), event->err);
         return;
     }
     Err err = wire_decode_payment_outcome(&task->arena, event->message->body, &earlier);

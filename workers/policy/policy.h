@@ -2,24 +2,37 @@
 #ifndef TAI_WORKERS_POLICY_POLICY_H
 #define TAI_WORKERS_POLICY_POLICY_H
 
-#include "shared/payment/fraud.h"
 #include "shared/worker/worker.h"
 #include "workers/policy/blacklist.h"
 #include "workers/policy/document.h"
+#include "workers/policy/regions.h"
 
 typedef struct {
-    int64_t deadline_ms; /* from the ledger's time of a signal: no charge is begun later */
+    int64_t deadline_ms;         /* from the ledger's time of a payment's signal: no charge is begun later */
+    char registry_url[512];      /* empty: not asked */
+    char registry_prefix[128];   /* before a service's name, where the signal names no image */
+    char health_url[512];        /* of the sandbox's cluster; empty: not asked */
+    int64_t deployment_facts_ms; /* how long to ask again for what could not be told */
+    char deployment_profile[16]; /* "real" or "quick": of the default document */
 } PolicySettings;
 
 typedef struct {
     PolicySettings settings;
     StoreScript fraud_features;
     Blacklist *blacklist;
-    Document *document;
+    Regions *regions;
+    Document *payment;    /* a FraudPolicy */
+    Document *deployment; /* a DeploymentPolicy */
 } Policy;
 
 /* The lane of payment signals. */
 void payment_signal_step(void *context, Task *task, const TaskEvent *event);
 StoreScript payment_fraud_script(void);
+DocumentKind payment_document(void);
+
+/* The lane of deployment signals. */
+void deployment_signal_step(void *context, Task *task, const TaskEvent *event);
+MUST_USE Err deployment_settings_check(const PolicySettings *settings);
+DocumentKind deployment_document(const PolicySettings *settings); /* which outlive it */
 
 #endif
