@@ -71,9 +71,10 @@ static bool ledger_drain(Stack *stack, natsSubscription *subscription, Entries *
 /* What a stream is filled from. */
 static const char *stream_subjects(const char *stream)
 {
-    return strcmp(stream, "PAYMENT") == 0 ? "tai.payment.>"
-           : strcmp(stream, "DEAD") == 0  ? "tai.dead.>"
-                                          : "tai.andon.>";
+    return strcmp(stream, "PAYMENT") == 0      ? "tai.payment.>"
+           : strcmp(stream, "DEPLOYMENT") == 0 ? "tai.deployment.>"
+           : strcmp(stream, "DEAD") == 0       ? "tai.dead.>"
+                                               : "tai.andon.>";
 }
 
 Entries ledger_read(Stack *stack, const char *stream, const char *filter)

@@ -156,6 +156,8 @@ static void stack_describe_worker(Stack *stack, Kind kind, Process *process, con
     words_add(settings, "TAI_ACTION_CHARGE_URL=http://127.0.0.1:%d", stack->ports[STACK_SANDBOX]);
     words_add(settings, "TAI_ACTION_CHARGE_KEY=" CHARGE_KEY);
     words_add(settings, "TAI_ACTION_DEPLOY_SANDBOX_URL=http://127.0.0.1:%d", stack->ports[STACK_SANDBOX]);
+    words_add(settings, "TAI_POLICY_REGISTRY_URL=http://127.0.0.1:%d", stack->ports[STACK_SANDBOX]);
+    words_add(settings, "TAI_POLICY_HEALTH_URL=http://127.0.0.1:%d", stack->ports[STACK_SANDBOX]);
     words_add_all(settings, "TAI_LOG=info TAI_LOG_FORMAT=json");
     words_add_all(settings, plan->settings);
 }
