@@ -135,16 +135,29 @@ static Err setting_store_json(const Setting *setting, void *target, const json_t
     return err_reject("unknown kind of setting");
 }
 
+/* A key is whatever stands in the file, and an error is one line. */
+static void name_show(Str name, char shown[CONFIG_NAME_MAX])
+{
+    Str cut = str_slice(name, 0, CONFIG_NAME_MAX - 1);
+    for (size_t i = 0; i < cut.length; i++) {
+        unsigned char c = (unsigned char)cut.data[i];
+        shown[i] = c < 0x20 || c == 0x7f ? '?' : (char)c;
+    }
+    shown[cut.length] = '\0';
+}
+
 static Err error_at(const ConfigSource *source, Str name, const char *what)
 {
     int line = 0;
     int column = 0;
+    char shown[CONFIG_NAME_MAX];
+    name_show(name, shown);
     Str raw = json_find_raw(source->text, name);
-    if (raw.data == NULL) { /* a key with escapes: name it without its place */
-        return err_reject("%s: %s \"" STR_FMT "\"", source->file, what, STR_ARG(name));
+    if (raw.data == NULL) { /* a key with escapes, dots or more bytes than any name: without its place */
+        return err_reject("%s: %s \"%s\"", source->file, what, shown);
     }
     json_place(source->text, raw.data, &line, &column);
-    return err_reject("%s:%d:%d: %s \"" STR_FMT "\"", source->file, line, column, what, STR_ARG(name));
+    return err_reject("%s:%d:%d: %s \"%s\"", source->file, line, column, what, shown);
 }
 
 static Err config_apply_object(const ConfigSource *source, Str prefix, json_t *object, int depth);
@@ -184,7 +197,9 @@ static Err config_apply_object(const ConfigSource *source, Str prefix, json_t *o
         }
         buffer_append(&buffer, str_from(key));
         if (buffer.overflow || strchr(key, '.') != NULL) {
-            return err_reject("%s: unknown setting \"%.60s\"", source->file, key);
+            char shown[CONFIG_NAME_MAX];
+            name_show(str_from(key), shown);
+            return err_reject("%s: unknown setting \"%s\"", source->file, shown);
         }
         Err err = config_apply_member(source, buffer_str(&buffer), value, depth);
         if (err_is(err)) {

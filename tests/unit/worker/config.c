@@ -105,6 +105,8 @@ static const Wrong wrong_files[] = {
     {"{\"policy\": {\"lanes\": []}}", "tai.json:1:22: must be an object: \"policy.lanes\""},
     {"{\"redis.timeout_ms\": 5}", "tai.json: unknown setting \"redis.timeout_ms\""},
     {"{\"redis\": {\"\\u0074imeout_m\": 5}}", "tai.json: unknown setting \"redis.timeout_m\""},
+    {"{\"a\\nb\": 5}", "tai.json: unknown setting \"a?b\""},
+    {"{\"a\x7f\": 5}", "tai.json:1:8: unknown setting \"a?\""},
     {"[]", "tai.json: must be a JSON object"},
 };
 
