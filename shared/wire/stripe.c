@@ -15,7 +15,16 @@ static Str member(Arena *arena, const json_t *object, const char *name)
     if (!json_is_string(value)) {
         return (Str){0};
     }
-    return arena_copy(arena, str_slice(document_string(value), 0, MESSAGE_MAX_BYTES));
+    Str text = document_string(value);
+    size_t kept = 0; /* whole characters only */
+    while (kept < text.length) {
+        size_t length = str_utf8_length(str_slice(text, kept, text.length));
+        if (length == 0 || kept + length > MESSAGE_MAX_BYTES) {
+            break;
+        }
+        kept += length;
+    }
+    return arena_copy(arena, str_slice(text, 0, kept));
 }
 
 /* payment_intent: succeeded is captured, processing is not over, the others wait for what the customer must do first.
