@@ -3,13 +3,7 @@
 #ifndef TAI_WIRE_DOCUMENT_H
 #define TAI_WIRE_DOCUMENT_H
 
-/* Two of jansson's makers are called like functions of shared/base/json.h. Nothing here makes jansson values, so
- * theirs are declared under names that nobody uses. */
-#define json_string jansson_make_string
-#define json_null jansson_make_null
 #include <jansson.h>
-#undef json_string
-#undef json_null
 
 #include "shared/base/err.h"
 #include "shared/base/str.h"

@@ -3,8 +3,9 @@
  * where jansson has it, and its raw text reads as jansson's value. */
 #include <string.h>
 
+#include <jansson.h>
+
 #include "shared/base/json.h"
-#include "tests/fuzz/reference.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
