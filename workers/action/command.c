@@ -234,6 +234,9 @@ static void job_out_of_time(CommandJob *job)
     } else {
         driver_fail(driving, "%s: not done within %lld ms", driving->driver->name, (long long)driving->timeout_ms);
     }
+    if (!driving->ended) {
+        task_sleep(driving->task, TAG_TIME, AGAIN_MS); /* told once more then */
+    }
 }
 
 void command_step(void *context, Task *task, const TaskEvent *event)
