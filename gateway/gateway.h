@@ -12,8 +12,10 @@ typedef struct Request Request;
 typedef struct {
     char payment_address[64]; /* numeric, IPv4 or IPv6 */
     int64_t payment_port;     /* 0: any free one */
-    bool share_port;          /* several gateways on one port (SO_REUSEPORT) */
-    int64_t wait_ms;          /* for an outcome, when the client does not say */
+    char deployment_address[64];
+    int64_t deployment_port;
+    bool share_port; /* several gateways on one port (SO_REUSEPORT) */
+    int64_t wait_ms; /* for an outcome, when the client does not say */
     int64_t max_waiting;
     int64_t max_backlog; /* signals on the policy lane */
     int64_t max_connections;
@@ -46,6 +48,7 @@ typedef struct {
     Loop *loop;
     const Log *log;
     Server *payment;
+    Server *deployment;
     Waiting waiting;          /* for outcomes; holders are Requests */
     BusSubscription *replies; /* tai.reply.<gateway>.* */
     Request *open;            /* all that MHD or the bus still knows of */

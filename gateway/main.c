@@ -1,8 +1,11 @@
 /* tai-gateway: HTTP in front of the bus.
- * listens    gateway.payment_address:gateway.payment_port (0.0.0.0:3001)
- * publishes  tai.payment.signal.<caller>[.<transaction_id>], tai.payment.blacklist.<customer>, $KV.tai_policy.payment
- * reads      tai.reply.<gateway>.*, tai.payment.outcome.<transaction_id>, by direct get and by watching
- * asks       tai.query.payment.metrics, $JS.API.CONSUMER.INFO.PAYMENT.policy
+ * listens    gateway.payment_address:gateway.payment_port (0.0.0.0:3001), gateway.deployment_… (0.0.0.0:3002)
+ * publishes  tai.payment.signal.<caller>[.<transaction_id>], tai.payment.blacklist.<customer>,
+ *            tai.deployment.signal.<caller>[.<deployment_id>], tai.deployment.control.<deployment_id>,
+ *            $KV.tai_policy.{payment,deployment}
+ * reads      tai.reply.<gateway>.*, outcomes by direct get and by watching, tai.deployment.event.<deployment_id>
+ * asks       tai.query.{payment,deployment}.metrics, tai.query.deployment.{list,get},
+ *            $JS.API.CONSUMER.INFO.PAYMENT.policy
  * keeps      nothing: what was answered is on the ledger
  * settings   gateway.*, nats.*  -  exit 0 drained, 64 usage, 69 bus or port unavailable, 78 bad configuration */
 #include <stddef.h>
@@ -28,6 +31,15 @@ static const char gateway_manual[] =
     "GET  /metrics                     figures as JSON, or Prometheus text where Accept asks for text/plain\n"
     "GET  /healthz, /readyz            the process runs; it can do its work\n"
     "\n"
+    "on the deployment listener:\n"
+    "POST /deploy                      a deployment: waits for its outcome (Prefer: wait=N), else 202 with Location\n"
+    "GET  /deployments                 ?service= region= state= limit=\n"
+    "GET  /deployments/{id}            state, regions, stages with their judgements\n"
+    "GET  /deployments/{id}/events     history; live with Accept: text/event-stream\n"
+    "POST /deployments/{id}/control    {\"order\": \"pause|resume|promote|promote_full|abort|approve\", \"who\", "
+    "\"why\"}\n"
+    "GET, PUT /policy/deployment; GET /metrics, /healthz, /readyz\n"
+    "\n"
     "Errors are application/problem+json. An answer that is not 2xx and is a problem had no effect.\n"
     "Keeps nothing: what was answered is on the ledger. After SIGTERM it takes no more connections and ends when\n"
     "nobody waits any more.\n"
@@ -37,6 +49,10 @@ static const char gateway_manual[] =
 static const Setting gateway_settings[] = {
     {"gateway.payment_address", SETTING_TEXT, FIELD(payment_address), "0.0.0.0", 0, 0, "numeric address to listen on"},
     {"gateway.payment_port", SETTING_INTEGER, FIELD(payment_port), "3001", 0, 65535, "of payments; 0: any free one"},
+    {"gateway.deployment_address", SETTING_TEXT, FIELD(deployment_address), "0.0.0.0", 0, 0,
+     "numeric address to listen on"},
+    {"gateway.deployment_port", SETTING_INTEGER, FIELD(deployment_port), "3002", 0, 65535,
+     "of deployments; 0: any free one"},
     {"gateway.share_port", SETTING_FLAG, FIELD(share_port), "false", 0, 0, "let several gateways listen on it"},
     {"gateway.wait_ms", SETTING_INTEGER, FIELD(wait_ms), "10000", 0, 60000, "ms to wait for an outcome by default"},
     {"gateway.max_waiting", SETTING_INTEGER, FIELD(max_waiting), "4096", 1, 1000000, "requests waiting for outcomes"},
@@ -60,6 +76,19 @@ static const Route payment_routes[] = {
                  {"PUT", ROUTE_JSON_OPTIONAL, REASON_BODY_MAX, blacklist_put},
                  {"DELETE", ROUTE_NO_BODY, 0, blacklist_delete}}},
     {.path = "/policy/payment",
+     .methods = {{"GET", ROUTE_NO_BODY, 0, policy_get}, {"PUT", ROUTE_JSON, POLICY_BODY_MAX, policy_put}}},
+    {.path = "/metrics", .methods = {{"GET", ROUTE_NO_BODY, 0, metrics_get}}},
+    {.path = "/healthz", .methods = {{"GET", ROUTE_NO_BODY, 0, health_get}}, .without_bus = true},
+    {.path = "/readyz", .methods = {{"GET", ROUTE_NO_BODY, 0, ready_get}}, .without_bus = true},
+};
+
+static const Route deployment_routes[] = {
+    {.path = "/deploy", .methods = {{"POST", ROUTE_JSON, (size_t)DEPLOYMENT_BODY_MAX, deployment_post}}},
+    {.path = "/deployments", .methods = {{"GET", ROUTE_NO_BODY, 0, deployments_list}}, .takes_query = true},
+    {.path = "/deployments/*", .methods = {{"GET", ROUTE_NO_BODY, 0, deployments_get}}},
+    {.path = "/deployments/*/events", .methods = {{"GET", ROUTE_NO_BODY, 0, events_get}}},
+    {.path = "/deployments/*/control", .methods = {{"POST", ROUTE_JSON, REASON_BODY_MAX, deployments_control}}},
+    {.path = "/policy/deployment",
      .methods = {{"GET", ROUTE_NO_BODY, 0, policy_get}, {"PUT", ROUTE_JSON, POLICY_BODY_MAX, policy_put}}},
     {.path = "/metrics", .methods = {{"GET", ROUTE_NO_BODY, 0, metrics_get}}},
     {.path = "/healthz", .methods = {{"GET", ROUTE_NO_BODY, 0, health_get}}, .without_bus = true},
@@ -119,6 +148,9 @@ static Err gateway_start(Worker *worker, void *context)
     gateway_fit_connections(gateway);
     Err err = worker_ensure_ledger(worker, "PAYMENT");
     if (!err_is(err)) {
+        err = worker_ensure_ledger(worker, "DEPLOYMENT");
+    }
+    if (!err_is(err)) {
         err = worker_ensure_bucket(gateway->worker, "tai_policy");
     }
     if (!err_is(err)) {
@@ -133,6 +165,15 @@ static Err gateway_start(Worker *worker, void *context)
                                            .domain = "payment"},
                           &gateway->payment);
     }
+    if (!err_is(err)) {
+        err = server_open(gateway,
+                          &(ServerOptions){.address = gateway->settings.deployment_address,
+                                           .port = gateway->settings.deployment_port,
+                                           .routes = deployment_routes,
+                                           .route_count = sizeof(deployment_routes) / sizeof(deployment_routes[0]),
+                                           .domain = "deployment"},
+                          &gateway->deployment);
+    }
     return err;
 }
 
@@ -141,6 +182,7 @@ static void gateway_stop(Worker *worker, void *context)
     Gateway *gateway = context;
     (void)worker;
     server_close(gateway->payment);
+    server_close(gateway->deployment);
     bus_unsubscribe(gateway->replies);
     gateway->replies = NULL;
 }
@@ -156,6 +198,7 @@ static bool gateway_drained(void *context)
         return false;
     }
     server_quiesce(gateway->payment);
+    server_quiesce(gateway->deployment);
     return gateway->open_count == 0;
 }
 
@@ -176,6 +219,7 @@ int main(int argc, char **argv)
                            });
     request_release_all(&gateway);
     server_release(gateway.payment);
+    server_release(gateway.deployment);
     waiting_close(&gateway.waiting);
     return code;
 }

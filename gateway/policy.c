@@ -1,8 +1,9 @@
-/* policy - GET and PUT /policy/payment: the fraud policy document in the KV bucket tai_policy.
+/* policy - GET and PUT /policy/payment and /policy/deployment: the documents in the KV bucket tai_policy.
  * Its revision is the bucket's sequence; 0 stands for the built-in document before there is any. */
 #include "gateway/problem.h"
 #include "gateway/resource.h"
 #include "gateway/server.h"
+#include "shared/wire/deployment.h"
 #include "shared/wire/payment.h"
 
 #define POLICY_STREAM "KV_tai_policy"
@@ -17,6 +18,34 @@ static void policy_answer(Request *request, uint64_t revision, Str body)
     request->answer.has_revision = true;
     request->answer.revision = revision;
     request_answer(request, 200, MEDIA_JSON, body);
+}
+
+static bool policy_is_of_deployments(const Request *request)
+{
+    return str_equal(str_from(server_domain(request->server)), STR("deployment"));
+}
+
+static Str policy_default(Request *request)
+{
+    Arena *arena = &request->arena;
+    if (policy_is_of_deployments(request)) {
+        DeploymentPolicy *policy = arena_alloc(arena, sizeof(*policy));
+        *policy = deployment_policy_default();
+        return wire_print_deployment_policy(arena, policy);
+    }
+    FraudPolicy policy = fraud_policy_default();
+    return wire_print_fraud_policy(arena, &policy);
+}
+
+static Err policy_check(Request *request)
+{
+    Arena *arena = &request->arena;
+    if (policy_is_of_deployments(request)) {
+        return wire_decode_deployment_policy(arena, request_body(request),
+                                             arena_alloc(arena, sizeof(DeploymentPolicy)));
+    }
+    FraudPolicy policy;
+    return wire_decode_fraud_policy(arena, request_body(request), &policy);
 }
 
 static void policy_got(void *context, Err err, const BusDelivery *message)
@@ -34,8 +63,7 @@ static void policy_got(void *context, Err err, const BusDelivery *message)
         policy_answer(request, message->sequence, arena_copy(&request->arena, message->body));
         return;
     }
-    FraudPolicy policy = fraud_policy_default();
-    policy_answer(request, message == NULL ? 0 : message->sequence, wire_print_fraud_policy(&request->arena, &policy));
+    policy_answer(request, message == NULL ? 0 : message->sequence, policy_default(request));
 }
 
 void policy_get(Request *request)
@@ -82,8 +110,7 @@ static bool policy_add_condition(Request *request, BusMessage *message)
 
 void policy_put(Request *request)
 {
-    FraudPolicy policy;
-    Err err = wire_decode_fraud_policy(&request->arena, request_body(request), &policy);
+    Err err = policy_check(request);
     if (err_is(err)) {
         problem_answer_reason(request, PROBLEM_POLICY, &err);
         return;

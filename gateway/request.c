@@ -6,6 +6,7 @@
 
 #include "gateway/problem.h"
 #include "gateway/server.h"
+#include "gateway/stream.h"
 
 /* Holds a common payment whole: its text, its message, its outcome and its answer. */
 #define REQUEST_BLOCK_BYTES 8192
@@ -86,6 +87,8 @@ static void request_recycle_when_unused(Request *request)
 void request_close(Request *request)
 {
     request_settle(request);
+    stream_close(request->stream);
+    request->stream = NULL;
     request->connection = NULL;
     request_recycle_when_unused(request);
 }

@@ -3,6 +3,7 @@
 #define TAI_GATEWAY_RESOURCE_H
 
 #include "gateway/request.h"
+#include "shared/deployment/work.h"
 #include "shared/payment/payment.h"
 
 /* Who calls; without authentication everybody is the same. One subject token. */
@@ -25,7 +26,21 @@ void blacklist_get(Request *request);
 void blacklist_put(Request *request);
 void blacklist_delete(Request *request);
 
-/* policy.c: /policy/payment */
+/* deployment.c: POST /deploy */
+void deployment_post(Request *request);
+Str deployment_outcome_subject(Request *request, Str deployment_id);
+/* False, with the request answered, when it cannot be read. */
+bool deployment_outcome_read(Request *request, const BusDelivery *message, DeploymentOutcome *outcome);
+
+/* deployments.c: GET /deployments, GET /deployments/{id}, POST /deployments/{id}/control */
+void deployments_list(Request *request);
+void deployments_get(Request *request);
+void deployments_control(Request *request);
+
+/* events.c: GET /deployments/{id}/events */
+void events_get(Request *request);
+
+/* policy.c: /policy/payment, /policy/deployment */
 void policy_get(Request *request);
 void policy_put(Request *request);
 

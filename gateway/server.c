@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "gateway/problem.h"
+#include "gateway/stream.h"
 
 /* A refused body up to this size is read to its end, so that the client reads our answer and not a reset. */
 #define SERVER_DROP_MAX 1048576
@@ -234,8 +235,11 @@ static enum MHD_Result server_send(Request *request)
 {
     Str body = request->answer.body;
     /* The body is in the arena, which is reset only when the library has told that the request is complete. */
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        body.length, body.length > 0 ? (void *)(uintptr_t)body.data : NULL, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response =
+        request->stream != NULL
+            ? stream_response(request)
+            : MHD_create_response_from_buffer(body.length, body.length > 0 ? (void *)(uintptr_t)body.data : NULL,
+                                              MHD_RESPMEM_PERSISTENT);
     if (response == NULL) {
         return MHD_NO;
     }
@@ -416,10 +420,8 @@ Err server_open(Gateway *gateway, const ServerOptions *options, Server **server)
     }
     Server *opened = calloc(1, sizeof(*opened));
     TAI_ASSERT(opened != NULL);
-    *opened = (Server){.gateway = gateway,
-                       .routes = options->routes,
-                       .route_count = options->route_count,
-                       .domain = options->domain};
+    *opened = (Server){
+        .gateway = gateway, .routes = options->routes, .route_count = options->route_count, .domain = options->domain};
     errno = 0;
     opened->daemon = server_start(opened, &address);
     const union MHD_DaemonInfo *info =
@@ -472,7 +474,9 @@ void server_close(Server *server)
     }
     server_quiesce(server);
     for (Request *request = server->gateway->open; request != NULL; request = request->next) {
-        if (request->server == server && request->suspended) {
+        if (request->server == server && request->stream != NULL) {
+            stream_end(request->stream);
+        } else if (request->server == server && request->suspended) {
             server_give_up(request);
         }
     }

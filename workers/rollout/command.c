@@ -1,0 +1,108 @@
+/* command - asking an action worker for a step, and waiting for what came of it.
+ * The same need has the same id after a takeover, so a step that was asked for before is not asked for again, and one
+ * that was answered while nobody listened is found on the ledger. */
+#include <inttypes.h>
+
+#include "shared/wire/deployment.h"
+#include "workers/rollout/run.h"
+
+/* Beyond the command's own time: for the answer's way back. */
+#define ANSWER_GRACE_MS 2000
+
+void run_command_result(Run *run, const DeploymentResult *result)
+{
+    run->command_id[0] = '\0';
+    run->busy = false;
+    loop_timer_clear(run->rollouts->loop, &run->timer);
+    run_hear(run, &(RolloutHeard){
+                      .kind = ROLLOUT_HEARD_RESULT,
+                      .succeeded = result->succeeded,
+                      .impossible = result->impossible,
+                      .weight_percent = result->weight_percent,
+                      .why = result->detail,
+                  });
+}
+
+static void command_unanswered(void *context)
+{
+    run_command_result(context, &(DeploymentResult){.weight_percent = -1, .detail = STR("no answer in time")});
+}
+
+static void command_stored(void *context, Err err, const BusStored *stored)
+{
+    (void)stored;
+    Run *run = context;
+    if (!run_is_back(run) || run->command_id[0] == '\0') {
+        return; /* answered already */
+    }
+    if (err.kind == ERR_RETRY || err.kind == ERR_REJECT) {
+        run_command_result(run, &(DeploymentResult){.weight_percent = -1, .detail = str_from(err.why)});
+    }
+}
+
+DeploymentCommand run_command_make(const Run *run, RolloutCommand kind)
+{
+    const DeploymentDecision *decision = &run->work.decision;
+    const DeploymentRegion *place = run_place(run);
+    return (DeploymentCommand){
+        .deployment_id = run_id(run),
+        .region = place->region,
+        .kind = kind,
+        .driver = place->driver,
+        .service = decision->signal.service,
+        .version = decision->signal.version,
+        .image = decision->image,
+        .digest = decision->digest,
+        .previous_version = place->previous_version,
+        .previous_digest = place->previous_digest,
+    };
+}
+
+static void command_send(Run *run)
+{
+    Arena *arena = &run->scratch;
+    DeploymentCommand command = run_command_make(run, run->need.command);
+    command.command_id = str_from(run->command_id);
+    command.weight_percent = run->need.weight_percent;
+    command.not_after_ms = run_now_ms(run) + run_plan(run)->command_timeout_ms;
+    command.fence_sequence = run->event_sequence;
+    BusMessage message = {
+        .subject = arena_print(arena, "tai.deployment.command." STR_FMT, STR_ARG(command.region)),
+        .body = wire_encode_deployment_command(arena, &command),
+    };
+    bus_message_add(&message, BUS_HEADER_MSG_ID, command.command_id);
+    bus_message_add(&message, BUS_HEADER_TRACE, bus_delivery_header(&run->delivery, BUS_HEADER_TRACE));
+    run->timer = timer_make(command_unanswered, run);
+    loop_timer_set(run->rollouts->loop, &run->timer, run_plan(run)->command_timeout_ms + ANSWER_GRACE_MS);
+    run_asks(run);
+    bus_store(run->rollouts->bus, &message, ROLLOUT_BUS_TIMEOUT_MS, command_stored, run);
+}
+
+static void command_looked(void *context, Err err, const BusDelivery *message)
+{
+    Run *run = context;
+    DeploymentResult result;
+    if (!run_is_back(run) || run->command_id[0] == '\0') {
+        return;
+    }
+    if (!err_is(err) && message != NULL) {
+        err = wire_decode_deployment_result(&run->scratch, message->body, &result);
+        if (!err_is(err) && str_equal(result.command_id, str_from(run->command_id))) {
+            run_command_result(run, &result);
+            return;
+        }
+    }
+    command_send(run);
+}
+
+void run_command(Run *run)
+{
+    Buffer id = buffer_over(run->command_id, sizeof(run->command_id));
+    buffer_print(&id, STR_FMT ".%s.%" PRId32 ".%s.%" PRId32, STR_ARG(run_id(run)), run->label, run->state.stage,
+                 rollout_command_name(run->need.command), run->need.attempt);
+    TAI_ASSERT(!id.overflow);
+    run->busy = true;
+    Str subject = arena_print(&run->scratch, "tai.deployment.result." STR_FMT, STR_ARG(run_id(run)));
+    run_asks(run);
+    bus_get_last(run->rollouts->bus, STR("DEPLOYMENT"), subject, ROLLOUT_BUS_TIMEOUT_MS, command_looked, run);
+}

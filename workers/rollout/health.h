@@ -1,0 +1,34 @@
+/* health - how a version does, as raw counts, from the configured source. */
+#ifndef TAI_WORKERS_ROLLOUT_HEALTH_H
+#define TAI_WORKERS_ROLLOUT_HEALTH_H
+
+#include "shared/base/arena.h"
+#include "shared/deployment/judge.h"
+#include "workers/rollout/rollout.h"
+
+typedef struct {
+    Str region;
+    Str service;
+    Str version;  /* canary */
+    Str baseline; /* the version that it is compared with; empty: none */
+    int64_t since_ms;
+    int64_t until_ms; /* Unix */
+} HealthWindow;
+
+typedef struct {
+    bool have_canary; /* false: why says what is missing (no series, NaN, source down) */
+    bool have_baseline;
+    JudgeCounts canary;
+    JudgeCounts baseline;
+    Str query; /* for the event: what was asked */
+    char why[160];
+} HealthAnswer;
+
+typedef void HealthCallback(void *context, const HealthAnswer *answer);
+
+/* Exactly one call back, never from inside the call. `arena` lasts until then. */
+void health_ask(Rollouts *rollouts, Arena *arena, const HealthWindow *window, HealthCallback *callback, void *context);
+
+MUST_USE Err health_settings_check(const RolloutSettings *settings);
+
+#endif

@@ -1,0 +1,61 @@
+/* rollout - the rollout worker's context, and what its files tell each other. */
+#ifndef TAI_WORKERS_ROLLOUT_ROLLOUT_H
+#define TAI_WORKERS_ROLLOUT_ROLLOUT_H
+
+#include "shared/bus/pull.h"
+#include "shared/bus/read.h"
+#include "shared/deployment/work.h"
+#include "shared/http/http.h"
+#include "shared/worker/worker.h"
+
+#define ROLLOUT_BUS_TIMEOUT_MS 5000
+#define ROLLOUT_AGAIN_MS 1000
+
+typedef struct {
+    int64_t ack_wait_ms; /* after a worker's death, how long until another takes its rollouts over */
+    char health[16];     /* "sandbox" or "prometheus" */
+    char health_url[512];
+    char prometheus_requests[512]; /* templates of the queries, see health.c */
+    char prometheus_errors[512];
+    char prometheus_latency[512];
+} RolloutSettings;
+
+typedef struct Run Run;
+typedef struct Lane Lane;
+
+#define ROLLOUT_BUCKETS 4096
+
+typedef struct {
+    RolloutSettings settings;
+    Worker *worker;
+    Loop *loop;
+    Bus *bus;
+    const Log *log;
+    Http *http;
+    Lane *lanes;                /* one for each region that work was ever seen for */
+    Run *runs[ROLLOUT_BUCKETS]; /* by deployment id */
+    size_t run_count;
+    BusSubscription *results;
+    BusSubscription *controls;
+    BusSubscription *policy;
+    Timer look; /* at the policy document, for new regions */
+    bool looking;
+    bool look_again;
+    bool lanes_known; /* the policy was read once */
+    uint64_t policy_revision;
+} Rollouts;
+
+/* lane.c: the regions of the policy document, each a consumer with one message in work. */
+MUST_USE Err lanes_open(Rollouts *rollouts);
+void lanes_drain(Rollouts *rollouts);
+void lanes_close(Rollouts *rollouts);
+void lane_is_free(Lane *lane); /* its run is over: it may take the next one */
+Str lane_region(const Lane *lane);
+
+/* run.c: one deployment in one region, from its message to its ack. */
+void run_open(Rollouts *rollouts, Lane *lane, BusDelivery *delivery); /* the delivery becomes the run's */
+void run_result_arrived(Rollouts *rollouts, Str deployment_id, Str body);
+void run_control_arrived(Rollouts *rollouts, Str deployment_id);
+void runs_release(Rollouts *rollouts); /* at the end of the process: nothing is acked, others take over */
+
+#endif

@@ -1,0 +1,580 @@
+/* run - one deployment in one region.
+ *
+ * The state machine of shared/deployment/rollout.h decides; a run folds the ledger's events into it, does what it
+ * needs, tells it what came of that, and stores the event that it answers with, expecting the last sequence that it
+ * knows. If somebody else wrote in between, this run is fenced: it stops without a word, and the lane's message, which
+ * is no longer ours, is the other one's business.
+ *
+ *   open: is there an outcome? -> events -> orders -> the queue behind it -> advance
+ */
+#include "workers/rollout/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/wire/deployment.h"
+
+#define RUN_ARENA_BLOCK 2048
+#define RUN_ARENA_LIMIT ((size_t)8 * 1024 * 1024)
+#define SECOND_LOOK_MS 200
+
+static void run_read_events(void *context);
+static void run_look_at_queue(Run *run);
+static void run_look_for_orders(void *context);
+
+/* --- what a run is about ------------------------------------------------------------------------------------------ */
+
+const DeploymentPlan *run_plan(const Run *run)
+{
+    return &run->work.decision.plan;
+}
+
+Str run_id(const Run *run)
+{
+    return run->work.decision.signal.deployment_id;
+}
+
+Str run_region(const Run *run)
+{
+    return run_place(run)->region;
+}
+
+const DeploymentRegion *run_place(const Run *run)
+{
+    return &run->work.decision.regions[run->work.region_index];
+}
+
+int64_t run_now_ms(const Run *run)
+{
+    return loop_unix_ms(run->rollouts->loop);
+}
+
+/* --- the table of runs -------------------------------------------------------------------------------------------- */
+
+static Run **run_bucket(Rollouts *rollouts, Str id)
+{
+    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
+    for (size_t i = 0; i < id.length; i++) {
+        hash = (hash ^ (unsigned char)id.data[i]) * UINT64_C(1099511628211);
+    }
+    return &rollouts->runs[hash % ROLLOUT_BUCKETS];
+}
+
+static void run_enter(Run *run)
+{
+    Run **bucket = run_bucket(run->rollouts, run_id(run));
+    run->next = *bucket;
+    *bucket = run;
+    run->rollouts->run_count++;
+}
+
+static void run_leave(Run *run)
+{
+    for (Run **place = run_bucket(run->rollouts, run_id(run)); *place != NULL; place = &(*place)->next) {
+        if (*place == run) {
+            *place = run->next;
+            run->rollouts->run_count--;
+            return;
+        }
+    }
+}
+
+/* --- life --------------------------------------------------------------------------------------------------------- */
+
+static void run_free(Run *run)
+{
+    bus_delivery_release(&run->delivery);
+    arena_release(&run->arena);
+    arena_release(&run->scratch);
+    free(run);
+}
+
+bool run_is_back(Run *run)
+{
+    run->outstanding--;
+    if (run->closed && run->outstanding == 0) {
+        run_free(run);
+        return false;
+    }
+    return !run->closed;
+}
+
+void run_asks(Run *run)
+{
+    run->outstanding++;
+}
+
+void run_close(Run *run, bool ack)
+{
+    Rollouts *rollouts = run->rollouts;
+    Lane *lane = run->lane;
+    if (ack) {
+        bus_ack(rollouts->bus, &run->delivery);
+    }
+    loop_timer_clear(rollouts->loop, &run->timer);
+    loop_timer_clear(rollouts->loop, &run->progress);
+    loop_timer_clear(rollouts->loop, &run->second_look);
+    bus_read_close(run->read);
+    run->read = NULL;
+    run_leave(run);
+    run->closed = true;
+    if (run->outstanding == 0) {
+        run_free(run);
+    }
+    lane_is_free(lane);
+}
+
+void run_retry(Run *run, void (*ring)(void *context), Err why)
+{
+    log_event(run->rollouts->log, LOG_WARN, "rollout_waits",
+              LOG_FIELDS(log_text("deployment_id", run_id(run)), log_text("region", run_region(run)), log_why(&why)));
+    run->timer = timer_make(ring, run);
+    loop_timer_set(run->rollouts->loop, &run->timer, ROLLOUT_AGAIN_MS);
+}
+
+static void run_progress(void *context)
+{
+    Run *run = context;
+    bus_progress(run->rollouts->bus, &run->delivery);
+    loop_timer_set(run->rollouts->loop, &run->progress, run->rollouts->settings.ack_wait_ms / 3);
+}
+
+/* What cannot even be read is a dead letter; the lane goes on. */
+static void run_bury(Rollouts *rollouts, Lane *lane, BusDelivery *delivery, Err why)
+{
+    log_event(rollouts->log, LOG_ERROR, "buried",
+              LOG_FIELDS(log_text("subject", delivery->subject), log_number("sequence", (int64_t)delivery->sequence),
+                         log_why(&why)));
+    BusMessage letter = {.subject = STR("tai.dead.deployment.region"), .body = delivery->body};
+    bus_message_add(&letter, "Tai-Dead-Reason", str_from(why.why));
+    bus_message_add(&letter, "Tai-Dead-Subject", delivery->subject);
+    bus_publish(rollouts->bus, &letter);
+    bus_terminate(rollouts->bus, delivery);
+    bus_delivery_release(delivery);
+    lane_is_free(lane);
+}
+
+static Err run_decode(Run *run)
+{
+    Err err = wire_decode_region_work(&run->arena, run->delivery.body, &run->work);
+    if (err_is(err)) {
+        return err;
+    }
+    const DeploymentDecision *decision = &run->work.decision;
+    if (run->work.region_index < 0 || (size_t)run->work.region_index >= decision->signal.region_count) {
+        return err_reject("region_index: not one of the deployment's regions");
+    }
+    /* The old version is kept for a while after the lane is free: that is a command that waits, not a phase of the run.
+     */
+    run->bake_ms = run->work.decision.plan.bake_ms;
+    run->work.decision.plan.bake_ms = 0;
+    Buffer label = buffer_over(run->label, sizeof(run->label));
+    buffer_append(&label, run_region(run));
+    if (run->work.kind == REGION_WORK_RESTORE) {
+        buffer_append(&label, STR("/restore"));
+    }
+    return label.overflow ? err_reject("region: name is too long") : err_none();
+}
+
+static void run_outcome_looked(void *context, Err err, const BusDelivery *message)
+{
+    Run *run = context;
+    if (!run_is_back(run)) {
+        return;
+    }
+    if (err_is(err)) {
+        run_retry(run, run_read_events, err); /* reading the events tells the same in the end */
+    } else if (message != NULL) {
+        run_close(run, true); /* this deployment is over: the ack was lost */
+    } else {
+        run_read_events(run);
+    }
+}
+
+void run_open(Rollouts *rollouts, Lane *lane, BusDelivery *delivery)
+{
+    Run *run = calloc(1, sizeof(*run));
+    TAI_ASSERT(run != NULL);
+    run->rollouts = rollouts;
+    run->lane = lane;
+    run->delivery = *delivery;
+    run->arena = arena_make(RUN_ARENA_BLOCK, RUN_ARENA_LIMIT);
+    run->scratch = arena_make(RUN_ARENA_BLOCK, RUN_ARENA_LIMIT);
+    Err err = run_decode(run);
+    if (err_is(err)) {
+        run->delivery = (BusDelivery){0};
+        run_free(run);
+        run_bury(rollouts, lane, delivery, err);
+        return;
+    }
+    run->state = rollout_make();
+    run_enter(run);
+    run->second_look = timer_make(run_look_for_orders, run);
+    run->progress = timer_make(run_progress, run);
+    run_progress(run);
+    Str subject = arena_print(&run->scratch, "tai.deployment.outcome." STR_FMT, STR_ARG(run_id(run)));
+    run_asks(run);
+    bus_get_last(rollouts->bus, STR("DEPLOYMENT"), subject, ROLLOUT_BUS_TIMEOUT_MS, run_outcome_looked, run);
+}
+
+void runs_release(Rollouts *rollouts)
+{
+    for (size_t i = 0; i < ROLLOUT_BUCKETS; i++) {
+        for (Run *run = rollouts->runs[i]; run != NULL;) {
+            Run *next = run->next;
+            /* Given back at once, so that another worker need not wait for AckWait. */
+            bus_nak(rollouts->bus, &run->delivery, 1);
+            loop_timer_clear(rollouts->loop, &run->timer);
+            loop_timer_clear(rollouts->loop, &run->progress);
+            loop_timer_clear(rollouts->loop, &run->second_look);
+            bus_read_close(run->read);
+            run_free(run);
+            run = next;
+        }
+        rollouts->runs[i] = NULL;
+    }
+}
+
+/* --- taking over: events, orders, the queue -------------------------------------------------------------------------
+ */
+
+/* Why it did not succeed: what began the way back says it, unless the way back itself failed. */
+static void run_note_why(Run *run, const RolloutEvent *event)
+{
+    bool begins = event->kind == ROLLOUT_EVENT_ROLLBACK_BEGUN;
+    bool ends = event->kind == ROLLOUT_EVENT_ENDED &&
+                (run->why.length == 0 || event->phase == ROLLOUT_ROLLBACK_FAILED);
+    if ((begins || ends) && event->why.length != 0) {
+        run->why = arena_copy(&run->arena, event->why);
+    }
+}
+
+static void run_fold(Run *run, const BusDelivery *message)
+{
+    RolloutEvent event;
+    arena_reset(&run->scratch);
+    run->event_sequence = message->sequence;
+    Err err = wire_decode_rollout_event(&run->scratch, message->body, &event);
+    if (err_is(err)) {
+        log_event(run->rollouts->log, LOG_ERROR, "event_unreadable",
+                  LOG_FIELDS(log_number("sequence", (int64_t)message->sequence), log_why(&err)));
+        return;
+    }
+    if (event.order_sequence > run->order_heard) {
+        run->order_heard = event.order_sequence;
+    }
+    if (str_equal(event.region, str_from(run->label)) && rollout_apply(&run->state, run_plan(run), &event)) {
+        run_note_why(run, &event);
+    }
+}
+
+static void run_orders_are_read(Run *run)
+{
+    if (run->state.phase == ROLLOUT_NEW && run->work.kind == REGION_WORK_ROLLOUT) {
+        run_look_at_queue(run);
+        return;
+    }
+    run->running = true;
+    run_advance(run);
+}
+
+static void run_event_read(void *context, Err err, const BusDelivery *message)
+{
+    Run *run = context;
+    if (message != NULL) {
+        run_fold(run, message);
+        return;
+    }
+    bus_read_close(run->read);
+    run->read = NULL;
+    if (err_is(err)) {
+        run_retry(run, run_read_events, err);
+        return;
+    }
+    run->order_sequence = run->order_heard;
+    run_read_orders(run, run_orders_are_read);
+}
+
+static void run_read_events(void *context)
+{
+    Run *run = context;
+    run->state = rollout_make();
+    run->event_sequence = 0;
+    run->order_heard = run->work.decision.signal_sequence;
+    run->orders = NULL;
+    Str filter = arena_print(&run->scratch, "tai.deployment.event." STR_FMT, STR_ARG(run_id(run)));
+    Err err = bus_read_open(run->rollouts->bus, &(BusReadOptions){.stream = STR("DEPLOYMENT"), .filter = filter},
+                            run_event_read, run, &run->read);
+    if (err_is(err)) {
+        run_retry(run, run_read_events, err);
+    }
+}
+
+/* A newer version of the same service that waits behind this one makes this one pointless. */
+static void run_queue_read(void *context, Err err, const BusDelivery *message)
+{
+    Run *run = context;
+    DeploymentRegionWork later;
+    if (message != NULL) {
+        arena_reset(&run->scratch);
+        err = wire_decode_region_work(&run->scratch, message->body, &later);
+        if (!err_is(err) && later.kind == REGION_WORK_ROLLOUT &&
+            str_equal(later.decision.signal.service, run->work.decision.signal.service) &&
+            !str_equal(later.decision.signal.deployment_id, run_id(run))) {
+            run->superseded_by = arena_copy(&run->arena, later.decision.signal.deployment_id);
+        }
+        return;
+    }
+    bus_read_close(run->read);
+    run->read = NULL;
+    run->running = true;
+    if (run->superseded_by.length != 0) {
+        Str why = arena_print(&run->arena, "superseded by " STR_FMT, STR_ARG(run->superseded_by));
+        run_hear(run,
+                 &(RolloutHeard){
+                     .kind = ROLLOUT_HEARD_ORDER, .order = ROLLOUT_ORDER_SUPERSEDE, .who = STR("queue"), .why = why});
+        return;
+    }
+    run_advance(run);
+}
+
+static void run_look_at_queue(Run *run)
+{
+    Str filter = arena_print(&run->scratch, "tai.deployment.region." STR_FMT, STR_ARG(run_region(run)));
+    Err err = bus_read_open(
+        run->rollouts->bus,
+        &(BusReadOptions){.stream = STR("DEPLOYMENT"), .filter = filter, .from_sequence = run->delivery.sequence + 1},
+        run_queue_read, run, &run->read);
+    if (err_is(err)) {
+        run_retry(run, run_read_events, err);
+    }
+}
+
+/* --- advancing ------------------------------------------------------------------------------------------------------
+ */
+
+static Str run_stage_name(const Run *run, int32_t stage)
+{
+    const DeploymentPlan *plan = run_plan(run);
+    return stage >= 0 && stage < plan->stage_count ? str_from(plan->stages[stage].name) : (Str){0};
+}
+
+static void run_log(const Run *run, const RolloutEvent *event)
+{
+    log_event(run->rollouts->log, LOG_INFO, "rollout",
+              LOG_FIELDS(log_text("deployment_id", run_id(run)), log_text("region", str_from(run->label)),
+                         log_text("step", str_from(rollout_event_name(event->kind))),
+                         log_text("stage", run_stage_name(run, event->stage)), log_text("who", event->who),
+                         log_text("why", event->why)));
+}
+
+static void run_event_stored(void *context, Err err, const BusStored *stored)
+{
+    Run *run = context;
+    if (!run_is_back(run)) {
+        return;
+    }
+    run->busy = false;
+    if (stored->exists) {
+        log_event(run->rollouts->log, LOG_WARN, "fenced",
+                  LOG_FIELDS(log_text("deployment_id", run_id(run)), log_text("region", str_from(run->label))));
+        run_close(run, false);
+        return;
+    }
+    if (err_is(err)) { /* it may be stored or not: what stands there tells */
+        run->running = false;
+        run_retry(run, run_read_events, err);
+        return;
+    }
+    run->event_sequence = stored->sequence;
+    run_log(run, &run->event);
+    bool fits = rollout_apply(&run->state, run_plan(run), &run->event);
+    TAI_ASSERT(fits); /* the machine made it for this very state */
+    run_advance(run);
+}
+
+void run_store_event(Run *run)
+{
+    RolloutEvent *event = &run->event;
+    event->region = str_from(run->label);
+    event->order_sequence = run->order_heard;
+    run_note_why(run, event);
+    Arena *arena = &run->scratch;
+    BusMessage message = {
+        .subject = arena_print(arena, "tai.deployment.event." STR_FMT, STR_ARG(run_id(run))),
+        .body = wire_encode_rollout_event(arena, event, run_stage_name(run, event->stage)),
+    };
+    bus_message_add(&message, BUS_HEADER_EXPECT_LAST,
+                    arena_print(arena, "%llu", (unsigned long long)run->event_sequence));
+    bus_message_add(&message, BUS_HEADER_TRACE, bus_delivery_header(&run->delivery, BUS_HEADER_TRACE));
+    run->busy = true;
+    run_asks(run);
+    bus_store(run->rollouts->bus, &message, ROLLOUT_BUS_TIMEOUT_MS, run_event_stored, run);
+}
+
+static void run_time_came(void *context);
+
+static void run_wait(Run *run)
+{
+    if (run->need.until_ms == INT64_MAX) {
+        return; /* only an order helps */
+    }
+    int64_t delay_ms = run->need.until_ms - run_now_ms(run);
+    loop_timer_clear(run->rollouts->loop, &run->timer);
+    run->timer = timer_make(run_time_came, run);
+    loop_timer_set(run->rollouts->loop, &run->timer, delay_ms > 0 ? delay_ms : 1);
+}
+
+void run_hear(Run *run, const RolloutHeard *heard)
+{
+    Err why_not = err_none();
+    if (rollout_hear(&run->state, run_plan(run), heard, run_now_ms(run), &run->scratch, &run->event, &why_not)) {
+        run_store_event(run);
+        return;
+    }
+    if (err_is(why_not)) {
+        log_event(run->rollouts->log, LOG_INFO, "order_refused",
+                  LOG_FIELDS(log_text("deployment_id", run_id(run)),
+                             log_text("order", str_from(rollout_order_name(heard->order))), log_why(&why_not)));
+    }
+    if (heard->kind == ROLLOUT_HEARD_HEALTH) {
+        run_wait(run); /* nothing to be seen yet: the next look is due at the need's alarm */
+        return;
+    }
+    run_advance(run);
+}
+
+static void run_time_came(void *context)
+{
+    Run *run = context;
+    arena_reset(&run->scratch);
+    run_hear(run, &(RolloutHeard){.kind = ROLLOUT_HEARD_TIME});
+}
+
+static void run_health_came(void *context, const HealthAnswer *answer)
+{
+    Run *run = context;
+    if (!run_is_back(run)) {
+        return;
+    }
+    run->busy = false;
+    run_hear(run, &(RolloutHeard){
+                      .kind = ROLLOUT_HEARD_HEALTH,
+                      .have_canary = answer->have_canary,
+                      .have_baseline = answer->have_baseline,
+                      .canary = answer->canary,
+                      .baseline = answer->baseline,
+                      .query = answer->query,
+                      .why = str_from(answer->why),
+                  });
+}
+
+static void run_look_at_health(Run *run)
+{
+    const DeploymentRegion *place = run_place(run);
+    HealthWindow window = {
+        .region = place->region,
+        .service = run->work.decision.signal.service,
+        .version = run->work.decision.signal.version,
+        .baseline = run->state.weight_percent < 100 ? place->previous_version : (Str){0},
+        .since_ms = run->need.since_ms,
+        .until_ms = run_now_ms(run),
+    };
+    run->busy = true;
+    run_asks(run);
+    health_ask(run->rollouts, &run->scratch, &window, run_health_came, run);
+}
+
+static void run_begin(Run *run)
+{
+    if (run->work.kind == REGION_WORK_RESTORE) {
+        run_hear(run, &(RolloutHeard){.kind = ROLLOUT_HEARD_ORDER,
+                                      .order = ROLLOUT_ORDER_ROLLBACK_ALL,
+                                      .who = run->work.who,
+                                      .why = run->work.why});
+        return;
+    }
+    run_hear(run, &(RolloutHeard){.kind = ROLLOUT_HEARD_START});
+}
+
+/* Does the next thing. One thing at a time: an order that comes while a command is under way is heard after it, so that
+ * the command's fence stands. */
+void run_advance(Run *run)
+{
+    if (run->busy || run->closed || !run->running || run->ending) {
+        return;
+    }
+    arena_reset(&run->scratch);
+    loop_timer_clear(run->rollouts->loop, &run->timer);
+    if (run->orders_hinted) {
+        run->orders_hinted = false;
+        run_read_orders(run, run_advance);
+        return;
+    }
+    if (run_hear_order(run)) {
+        return;
+    }
+    run->need = rollout_need(&run->state, run_plan(run), run_now_ms(run));
+    switch (run->need.kind) {
+    case ROLLOUT_NEED_START:
+        run_begin(run);
+        break;
+    case ROLLOUT_NEED_WAIT:
+        run_wait(run);
+        break;
+    case ROLLOUT_NEED_COMMAND:
+        run_command(run);
+        break;
+    case ROLLOUT_NEED_HEALTH:
+        run_look_at_health(run);
+        break;
+    case ROLLOUT_NEED_NOTHING:
+        run->ending = true;
+        run_finish(run);
+        break;
+    }
+}
+
+/* --- what comes in ---------------------------------------------------------------------------------------------------
+ */
+
+static Run *run_find(Rollouts *rollouts, Str id)
+{
+    for (Run *run = *run_bucket(rollouts, id); run != NULL; run = run->next) {
+        if (str_equal(run_id(run), id)) {
+            return run;
+        }
+    }
+    return NULL;
+}
+
+void run_result_arrived(Rollouts *rollouts, Str deployment_id, Str body)
+{
+    Run *run = run_find(rollouts, deployment_id);
+    DeploymentResult result;
+    if (run == NULL || run->command_id[0] == '\0') {
+        return;
+    }
+    Err err = wire_decode_deployment_result(&run->scratch, body, &result);
+    if (!err_is(err) && str_equal(result.command_id, str_from(run->command_id))) {
+        run_command_result(run, &result);
+    }
+}
+
+static void run_look_for_orders(void *context)
+{
+    Run *run = context;
+    run->orders_hinted = true;
+    run_advance(run);
+}
+
+/* Only a hint: the ledger has the order with its sequence, and orders are heard once each. The hint may come a moment
+ * before the ledger has stored what it hints at, so there is a second look. */
+void run_control_arrived(Rollouts *rollouts, Str deployment_id)
+{
+    Run *run = run_find(rollouts, deployment_id);
+    if (run != NULL) {
+        loop_timer_set(rollouts->loop, &run->second_look, SECOND_LOOK_MS);
+        run_look_for_orders(run);
+    }
+}
