@@ -97,6 +97,56 @@ Test(deployment_identity, what_is_no_deployment_is_buried_with_its_reason)
     stack_stop(stack);
 }
 
+/* As a worker that died between its decision and what follows from it. */
+static const char *decided_before(Stack *stack, const char *key, bool rejected)
+{
+    Arena arena = arena_make(1 << 14, 1 << 20);
+    DeploymentDecision *decision = arena_alloc(&arena, sizeof *decision);
+    DeploymentViolation violation = {STR("frozen"), STR("then")};
+    const char *id = deployment_of_key(stack, "shop1", key);
+    decision->signal = (DeploymentSignal){
+        .deployment_id = str_from(id),
+        .publisher = STR("shop1"),
+        .service = STR("api"),
+        .version = STR("v1"),
+        .regions = {STR("us-west-2")},
+        .region_count = 1,
+        .strategy = STR("canary"),
+        .received_ms = clock_unix_ms(),
+    };
+    decision->regions[0] = (DeploymentRegion){.region = STR("us-west-2"), .driver = STR("sandbox")};
+    decision->plan.stage_count = 1;
+    decision->plan.stages[0].name[0] = 'p';
+    decision->plan.stages[0].weight_percent = 100;
+    decision->rejected = rejected;
+    decision->violations = &violation;
+    decision->violation_count = rejected ? 1 : 0;
+    decision->decided_ms = clock_unix_ms();
+    Str body = wire_encode_deployment_decision(&arena, decision);
+    ledger_publish(stack, rejected ? "tai.deployment.decision.rejected" : "tai.deployment.decision.approved",
+                   stack_print(stack, "decision.shop1.%s", id), body.data, body.length);
+    arena_release(&arena);
+    return id;
+}
+
+Test(deployment_identity, a_decision_that_stands_is_followed_however_it_would_be_now)
+{
+    Stack *stack = stack_start(&(StackPlan){POLICY_ONLY});
+    const char *approved = decided_before(stack, "approved", false);
+    const char *rejected = decided_before(stack, "rejected", true);
+    signal_send(stack, "approved", signal_body(stack, "api", "v1-missing", WEST));
+    signal_send(stack, "rejected", signal_body(stack, "api", "v1", WEST));
+    check_rejected_for(stack, rejected, "frozen");
+    WAIT_UNTIL(deployment_count(stack, "tai.deployment.region.us-west-2") == 1);
+    WAIT_UNTIL(lane_is_empty(stack));
+    Entries work = ledger_read(stack, "DEPLOYMENT", "tai.deployment.region.>");
+    cr_assert_str_eq(work.entries[0].msg_id, stack_print(stack, "region.%s.0", approved));
+    cr_assert_eq(decision_count(stack, approved), 1);
+    cr_assert_eq(deployment_count(stack, "tai.deployment.outcome.>"), 1);
+    cr_assert_eq(ledger_count(stack, "DEAD"), 0);
+    stack_stop(stack);
+}
+
 #define DEPLOYMENTS 40
 
 /* Every third one is rejected. */

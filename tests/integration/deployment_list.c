@@ -125,6 +125,25 @@ Test(deployment_list, deployments_are_listed_newest_first_and_by_service_region_
     stack_stop(stack);
 }
 
+Test(deployment_list, only_the_newest_are_listed)
+{
+    Stack *stack = stack_start(&(StackPlan){LIST_ONLY, .settings = "TAI_METRICS_DEPLOYMENTS_MAX=3"});
+    const char *ids[8];
+    for (int i = 0; i < 8; i++) {
+        ids[i] = decided(stack, stack_print(stack, "k%d", i), stack_print(stack, "s%d", i), WEST);
+    }
+    WAIT_UNTIL(strcmp(json_text(json_array_get(list(stack, "{}"), 0), "deployment_id"), ids[7]) == 0);
+    json_t *all = list(stack, "{}");
+    cr_assert_eq(json_array_size(all), 3);
+    cr_assert_str_eq(json_text(json_array_get(all, 2), "deployment_id"), ids[5]);
+    end(stack, ids[0], DEPLOYMENT_SUCCESS, MINUTE_MS);
+    end(stack, ids[6], DEPLOYMENT_SUCCESS, MINUTE_MS);
+    WAIT_UNTIL(json_array_size(list(stack, "{\"state\": \"SUCCESS\"}")) == 1);
+    cr_assert(json_is_null(get(stack, ids[0])));
+    cr_assert_str_eq(json_text(get(stack, ids[6]), "state"), "SUCCESS");
+    stack_stop(stack);
+}
+
 Test(deployment_list, all_of_a_deployment_is_told_with_its_stages_judgements_and_orders)
 {
     Stack *stack = stack_start(&(StackPlan){LIST_ONLY});

@@ -1,7 +1,8 @@
 /* listing - the last deployments in a ring with a hash table beside it, folded from the ledger.
  *
  * Nothing of it is kept: a worker that starts reads the DEPLOYMENT ledger from its beginning, and answers from when it
- * has reached the end as it stood. What is older than the last LISTED_MAX is forgotten here; the ledger has it. */
+ * has reached the end as it stood. What is older than the last metrics.deployments_max is forgotten here; the ledger
+ * has it. */
 #include "workers/metrics/listing.h"
 
 #include <stdlib.h>
@@ -13,7 +14,6 @@
 
 #define LIST_SUBJECT "tai.query.deployment.list"
 #define GET_SUBJECT "tai.query.deployment.get"
-#define LISTED_MAX 10000
 #define BUCKETS 16384
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX 1000
@@ -26,8 +26,9 @@ struct Listing {
     BusRead *ledger;
     BusSubscription *lists;
     BusSubscription *gets;
-    Listed *ring[LISTED_MAX];
-    size_t count; /* that were ever taken in */
+    Listed **ring;
+    size_t capacity; /* of the ring */
+    size_t count;    /* that were ever taken in */
     Listed *buckets[BUCKETS];
     Arena arena; /* for one message or answer */
     Details details;
@@ -113,7 +114,7 @@ static void listed_take(Listing *listing, const DeploymentDecision *decision, ui
     listed->updated_ms = decision->decided_ms;
     listed->status = decision->rejected ? DEPLOYMENT_REJECTED : DEPLOYMENT_IN_PROGRESS;
     listed_name(listed, signal);
-    Listed **place = &listing->ring[listing->count++ % LISTED_MAX];
+    Listed **place = &listing->ring[listing->count++ % listing->capacity];
     if (*place != NULL) {
         listed_forget(listing, *place);
     }
@@ -305,9 +306,9 @@ static void listing_query_list(void *context, const BusDelivery *request)
     Buffer out = arena_buffer(&listing->arena, ANSWER_MAX);
     JsonWriter json = json_writer(&out);
     json_open(&json, NULL, '[');
-    size_t oldest = listing->count > LISTED_MAX ? listing->count - LISTED_MAX : 0;
+    size_t oldest = listing->count > listing->capacity ? listing->count - listing->capacity : 0;
     for (size_t i = listing->count; i > oldest && wanted.limit > 0; i--) {
-        const Listed *listed = listing->ring[(i - 1) % LISTED_MAX];
+        const Listed *listed = listing->ring[(i - 1) % listing->capacity];
         if (out.length + ENTRY_RESERVE > out.capacity) {
             break;
         }
@@ -339,12 +340,15 @@ static void listing_query_get(void *context, const BusDelivery *request)
 /* --- life -----------------------------------------------------------------------------------------------------------
  */
 
-Err listing_open(Worker *worker, Listing **out)
+Err listing_open(Worker *worker, const MetricsSettings *settings, Listing **out)
 {
     Listing *listing = calloc(1, sizeof(*listing));
     TAI_ASSERT(listing != NULL);
     listing->worker = worker;
     listing->details.worker = worker;
+    listing->capacity = (size_t)settings->deployments_max;
+    listing->ring = calloc(listing->capacity, sizeof(Listed *));
+    TAI_ASSERT(listing->ring != NULL);
     listing->arena = arena_make(64 * 1024, 8 * 1024 * 1024);
     *out = listing;
     return bus_read_open(worker_bus(worker), &(BusReadOptions){.stream = STR("DEPLOYMENT"), .follow = true},
@@ -360,9 +364,10 @@ void listing_close(Listing *listing)
     bus_unsubscribe(listing->lists);
     bus_unsubscribe(listing->gets);
     details_close(&listing->details);
-    for (size_t i = 0; i < LISTED_MAX; i++) {
+    for (size_t i = 0; i < listing->capacity; i++) {
         listed_free(listing->ring[i]);
     }
+    free(listing->ring);
     arena_release(&listing->arena);
     free(listing);
 }

@@ -1,7 +1,7 @@
 /* tai-metrics: folds the ledgers into figures.
  *
  * reads      PAYMENT (tai.payment.>), ANDON (tai.andon.payment.>) and DEPLOYMENT (tai.deployment.>), in order, from
- * where the figures end; DEPLOYMENT also from its beginning, for the list of the last 10,000 deployments answers
+ * where the figures end; DEPLOYMENT also from its beginning, for the list of the last deployments answers
  * tai.query.{payment,deployment}.metrics: body "json" (Kaizen) or "prometheus" (text exposition);
  *            tai.query.deployment.list: body {"service","region","state","limit"}, a JSON array, newest first;
  *            tai.query.deployment.get: body the id, one deployment's state as JSON, null where it is not listed
@@ -30,6 +30,8 @@ typedef struct {
 static const Setting settings[] = {
     {"metrics.snapshot_ms", SETTING_INTEGER, SETTING_FIELD(MetricsSettings, snapshot_ms), "1000", 10, 3600000,
      "how often changed figures are put away, ms"},
+    {"metrics.deployments_max", SETTING_INTEGER, SETTING_FIELD(MetricsSettings, deployments_max), "10000", 1, 1000000,
+     "how many deployments are listed, the newest"},
 };
 
 static bool metrics_are_ready(const Metrics *metrics)
@@ -54,7 +56,7 @@ static Err metrics_start(Worker *worker, void *context)
         err = deployment_fold_open(worker, &metrics->settings, &metrics->deployment);
     }
     if (!err_is(err)) {
-        err = listing_open(worker, &metrics->listing);
+        err = listing_open(worker, &metrics->settings, &metrics->listing);
     }
     int64_t deadline_ms = loop_now_ms(worker_loop(worker)) + START_WAIT_MS;
     while (!err_is(err) && !metrics_are_ready(metrics)) {

@@ -5,7 +5,8 @@
 #include "shared/worker/worker.h"
 
 typedef struct {
-    int64_t snapshot_ms; /* how often the figures are put away when they changed */
+    int64_t snapshot_ms;     /* how often the figures are put away when they changed */
+    int64_t deployments_max; /* that are listed */
 } MetricsSettings;
 
 typedef struct PaymentFold PaymentFold;
@@ -28,7 +29,7 @@ typedef struct Listing Listing;
 
 /* The last deployments, read from the ledger's beginning at every start; answers tai.query.deployment.list and
  * tai.query.deployment.get from when it has read what was there. */
-MUST_USE Err listing_open(Worker *worker, Listing **listing);
+MUST_USE Err listing_open(Worker *worker, const MetricsSettings *settings, Listing **listing);
 void listing_close(Listing *listing); /* NULL is fine */
 
 #endif
