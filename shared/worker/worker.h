@@ -16,7 +16,7 @@
 typedef struct Worker Worker;
 
 /* A lane: a durable consumer that all workers of its name share. Its settings are
- * <process>.lanes.<name>.{wip, slots, ack_wait_ms, max_tries}. */
+ * <process>.lanes.<name>.{wip, slots, ack_wait_ms, max_tries}; of a second lane of the same name, by its domain. */
 typedef struct {
     const char *stream;   /* "PAYMENT" */
     const char *name;     /* of the consumer: "charge" */

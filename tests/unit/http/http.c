@@ -208,6 +208,7 @@ typedef struct {
     int calls;
     HttpResult result;
     char body[64];
+    char header[64];
 } Answer;
 
 static void keep_answer(void *context, const HttpResult *result)
@@ -216,6 +217,7 @@ static void keep_answer(void *context, const HttpResult *result)
     answer->calls++;
     answer->result = *result;
     (void)!str_copy_to(str_slice(result->body, 0, 63), answer->body, sizeof answer->body);
+    (void)!str_copy_to(str_slice(result->header, 0, 63), answer->header, sizeof answer->header);
 }
 
 static Http *open_http(int64_t max_connections)
@@ -340,6 +342,16 @@ Test(http, retry_after_is_read_in_seconds_and_as_a_date_and_is_at_most_six_hours
     cr_assert_eq(call(http, "GET", "/past").result.retry_after_ms, 0);
     cr_assert_eq(call(http, "GET", "/year").result.retry_after_ms, INT64_C(21600000));
     cr_assert_eq(call(http, "GET", "/ok").result.retry_after_ms, 0);
+    http_close(http);
+}
+
+Test(http, the_header_that_a_request_asked_for_is_told_and_no_other)
+{
+    Http *http = open_http(0);
+    HttpRequest wanting = {.wanted_header = "location"};
+    cr_assert_str_eq(call_with(http, "GET", "/redirect", wanting).header, "/ok");
+    cr_assert_str_empty(call_with(http, "GET", "/ok", wanting).header);
+    cr_assert_str_empty(call(http, "GET", "/redirect").header, "nothing is left of the call before");
     http_close(http);
 }
 
