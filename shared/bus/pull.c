@@ -13,7 +13,8 @@
 #include "shared/bus/private.h"
 
 #define PULL_REQUESTS_MAX 8
-#define PULL_EXPIRES_MS 30000
+/* A request to a consumer that is not there is met with silence: this is how long it goes unnoticed. */
+#define PULL_EXPIRES_MS 10000
 #define PULL_GRACE_MS 2000
 #define PULL_RETRY_MS 250
 
