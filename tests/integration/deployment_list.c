@@ -28,6 +28,13 @@ static json_t *get(Stack *stack, const char *id)
     return detail;
 }
 
+static void check_unknown(Stack *stack, const char *id)
+{
+    const char *answer = NULL;
+    WAIT_UNTIL((answer = ledger_request(stack, "tai.query.deployment.get", id)) != NULL);
+    cr_assert_str_empty(answer);
+}
+
 static json_t *figures(Stack *stack)
 {
     json_t *answer = NULL;
@@ -116,12 +123,28 @@ Test(deployment_list, deployments_are_listed_newest_first_and_by_service_region_
         cr_assert_str_not_empty(json_text(json_array_get(all, 2), "updated"));
         cr_assert_eq(json_array_size(list(stack, "{\"service\": \"api\"}")), 2);
         cr_assert_eq(json_array_size(list(stack, "{\"service\": \"api\", \"limit\": 1}")), 1);
+        cr_assert_eq(json_array_size(list(stack, "{\"limit\": \"2\"}")), 2);
         cr_assert_eq(json_array_size(list(stack, "{\"region\": \"us-east-1\"}")), 1);
         cr_assert_eq(json_array_size(list(stack, "{\"region\": \"us-west-2\", \"state\": \"in_progress\"}")), 1);
         cr_assert_eq(json_array_size(list(stack, "{\"service\": \"nobody\"}")), 0);
         cr_assert_eq(json_array_size(list(stack, "rubbish")), 3);
         stack_restart(stack, STACK_METRICS, 0, SIGKILL);
     }
+    stack_stop(stack);
+}
+
+Test(deployment_list, a_deployment_is_listed_before_it_is_decided)
+{
+    Stack *stack = stack_start(&(StackPlan){.without = "gateway action policy"});
+    const char *body = signal_body(stack, "api", "v1", WEST);
+    ledger_publish_text(stack, "tai.deployment.signal.shop1.release-7", NULL, body);
+    ledger_publish_text(stack, "tai.deployment.signal.shop1.release-8", NULL, "{}");
+    WAIT_UNTIL(json_array_size(list(stack, "{}")) == 1);
+    json_t *detail = get(stack, "release-7");
+    cr_assert_str_eq(json_text(detail, "state"), "IN_PROGRESS");
+    cr_assert_str_eq(json_text(detail, "version"), "v1");
+    cr_assert(json_is_null(json_at(detail, "decided")));
+    cr_assert_str_eq(json_text(json_array_get(json_at(detail, "regions"), 0), "region"), "us-west-2");
     stack_stop(stack);
 }
 
@@ -139,7 +162,8 @@ Test(deployment_list, only_the_newest_are_listed)
     end(stack, ids[0], DEPLOYMENT_SUCCESS, MINUTE_MS);
     end(stack, ids[6], DEPLOYMENT_SUCCESS, MINUTE_MS);
     WAIT_UNTIL(json_array_size(list(stack, "{\"state\": \"SUCCESS\"}")) == 1);
-    cr_assert(json_is_null(get(stack, ids[0])));
+    cr_assert_str_eq(json_text(get(stack, ids[0]), "status"), "SUCCESS", "its outcome is on the ledger");
+    check_unknown(stack, ids[1]);
     cr_assert_str_eq(json_text(get(stack, ids[6]), "state"), "SUCCESS");
     stack_stop(stack);
 }
@@ -198,6 +222,8 @@ Test(deployment_list, all_of_a_deployment_is_told_with_its_stages_judgements_and
     end(stack, id, DEPLOYMENT_ABORTED, MINUTE_MS);
     WAIT_UNTIL(strcmp(json_text(get(stack, id), "state"), "ABORTED") == 0);
     cr_assert_str_eq(json_text(get(stack, id), "outcome.status"), "ABORTED");
-    cr_assert(json_is_null(get(stack, "dep_nobody")));
+    check_unknown(stack, "dep_nobody");
+    check_unknown(stack, "*");
+    check_unknown(stack, "");
     stack_stop(stack);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "shared/base/id.h"
 #include "shared/base/json.h"
 #include "shared/bus/read.h"
 #include "shared/wire/deployment.h"
@@ -162,6 +163,15 @@ static void read_outcome(Detail *detail, const BusDelivery *message)
 /* --- writing --------------------------------------------------------------------------------------------------------
  */
 
+static void put_time_or_null(JsonWriter *json, Arena *arena, const char *key, int64_t time_ms)
+{
+    if (time_ms > 0) {
+        json_put_string(json, key, detail_print_time(arena, time_ms));
+    } else {
+        json_put_null(json, key);
+    }
+}
+
 static void write_decision(const Detail *detail, Arena *arena, JsonWriter *json)
 {
     static const char *const on_failure[] = {"halt", "rollback_all", "continue"};
@@ -176,8 +186,8 @@ static void write_decision(const Detail *detail, Arena *arena, JsonWriter *json)
     json_put_string(json, "digest", decision->digest);
     json_put_string(json, "on_region_failure", str_from(on_failure[signal->on_region_failure]));
     json_put_string(json, "state", str_from(deployment_status_name(detail->status)));
-    json_put_string(json, "received", detail_print_time(arena, signal->received_ms));
-    json_put_string(json, "decided", detail_print_time(arena, decision->decided_ms));
+    put_time_or_null(json, arena, "received", signal->received_ms);
+    put_time_or_null(json, arena, "decided", decision->decided_ms);
     json_put_int(json, "policy_revision", (int64_t)decision->policy_revision);
     json_open(json, "violations", '[');
     for (size_t i = 0; i < decision->violation_count; i++) {
@@ -222,15 +232,6 @@ static void write_stage(const Detail *detail, JsonWriter *json, const Place *pla
     }
     json_close(json, ']');
     json_close(json, '}');
-}
-
-static void put_time_or_null(JsonWriter *json, Arena *arena, const char *key, int64_t time_ms)
-{
-    if (time_ms > 0) {
-        json_put_string(json, key, detail_print_time(arena, time_ms));
-    } else {
-        json_put_null(json, key);
-    }
 }
 
 /* `place` NULL: nothing happened there yet. */
@@ -327,6 +328,13 @@ static void detail_say(Detail *detail)
                 &(BusMessage){.subject = str_from(detail->reply), .body = buffer_str(&out)});
 }
 
+static void detail_give_up(Detail *detail, Err why)
+{
+    log_event(worker_log(detail->details->worker), LOG_WARN, "deployment_not_read",
+              LOG_FIELDS(log_text("deployment_id", detail->id), log_why(&why)));
+    detail_free(detail);
+}
+
 /* --- life -----------------------------------------------------------------------------------------------------------
  */
 
@@ -334,9 +342,11 @@ static void detail_message(void *context, Err err, const BusDelivery *message)
 {
     Detail *detail = context;
     if (message == NULL) {
-        if (!err_is(err)) {
-            detail_say(detail);
+        if (err_is(err)) {
+            detail_give_up(detail, err);
+            return;
         }
+        detail_say(detail);
         detail_free(detail);
         return;
     }
@@ -350,37 +360,42 @@ static void detail_message(void *context, Err err, const BusDelivery *message)
     }
 }
 
+static void detail_read(Detail *detail, uint64_t from_sequence)
+{
+    detail->status = detail->decision->rejected ? DEPLOYMENT_REJECTED : DEPLOYMENT_IN_PROGRESS;
+    Err err = bus_read_open(worker_bus(detail->details->worker),
+                            &(BusReadOptions){
+                                .stream = STR("DEPLOYMENT"),
+                                .filter = arena_print(&detail->arena, "tai.deployment.*." STR_FMT, STR_ARG(detail->id)),
+                                .from_sequence = from_sequence,
+                            },
+                            detail_message, detail, &detail->read);
+    if (err_is(err)) {
+        detail_give_up(detail, err);
+    }
+}
+
 static void detail_decided(void *context, Err err, const BusDelivery *message)
 {
     Detail *detail = context;
-    detail->decision = arena_alloc(&detail->arena, sizeof(*detail->decision));
     if (!err_is(err) && message == NULL) {
         err = err_reject("the decision is not on the ledger");
     }
     if (!err_is(err)) {
         err = wire_decode_deployment_decision(&detail->arena, message->body, detail->decision);
     }
-    if (!err_is(err)) {
-        detail->status = detail->decision->rejected ? DEPLOYMENT_REJECTED : DEPLOYMENT_IN_PROGRESS;
-        err = bus_read_open(worker_bus(detail->details->worker),
-                            &(BusReadOptions){
-                                .stream = STR("DEPLOYMENT"),
-                                .filter = arena_print(&detail->arena, "tai.deployment.*." STR_FMT, STR_ARG(detail->id)),
-                                .from_sequence = message->sequence,
-                            },
-                            detail_message, detail, &detail->read);
-    }
     if (err_is(err)) {
-        log_event(worker_log(detail->details->worker), LOG_WARN, "deployment_not_read",
-                  LOG_FIELDS(log_text("deployment_id", detail->id), log_why(&err)));
-        detail_free(detail);
+        detail_give_up(detail, err);
+    } else {
+        detail_read(detail, message->sequence);
     }
 }
 
-void detail_answer(Details *details, const Listed *listed, Str reply)
+/* NULL: no subject that anybody can wait on, or too many at once. */
+static Detail *detail_open(Details *details, Str id, Str reply)
 {
     if (reply.length >= REPLY_MAX || details->count >= DETAILS_MAX) {
-        return; /* no subject that anybody can wait on, or too many at once */
+        return NULL;
     }
     Detail *detail = calloc(1, sizeof(*detail));
     TAI_ASSERT(detail != NULL);
@@ -391,7 +406,67 @@ void detail_answer(Details *details, const Listed *listed, Str reply)
     detail->scratch = arena_make(16 * 1024, ARENA_LIMIT);
     bool fits = str_copy_to(reply, detail->reply, sizeof(detail->reply));
     TAI_ASSERT(fits);
-    detail->id = arena_copy(&detail->arena, str_from(listed->deployment_id));
-    bus_get(worker_bus(details->worker), STR("DEPLOYMENT"), listed->decision_sequence, DETAIL_TIMEOUT_MS,
-            detail_decided, detail);
+    detail->id = arena_copy(&detail->arena, id);
+    detail->decision = arena_alloc(&detail->arena, sizeof(*detail->decision));
+    return detail;
+}
+
+/* What the signal said, for one that is not decided yet. */
+static void detail_take_signal(Detail *detail, const Listed *listed)
+{
+    Arena *arena = &detail->arena;
+    DeploymentSignal *signal = &detail->decision->signal;
+    signal->deployment_id = detail->id;
+    signal->service = arena_copy(arena, str_from(listed->service));
+    signal->version = arena_copy(arena, str_from(listed->version));
+    signal->strategy = arena_copy(arena, str_from(listed->strategy));
+    signal->region_count = listed->region_count;
+    for (size_t i = 0; i < listed->region_count; i++) {
+        signal->regions[i] = arena_copy(arena, str_from(listed->regions[i]));
+    }
+    signal->received_ms = listed->updated_ms;
+}
+
+void detail_answer(Details *details, const Listed *listed, Str reply)
+{
+    Detail *detail = detail_open(details, str_from(listed->deployment_id), reply);
+    if (detail == NULL) {
+        return;
+    }
+    if (listed->decided) {
+        bus_get(worker_bus(details->worker), STR("DEPLOYMENT"), listed->sequence, DETAIL_TIMEOUT_MS, detail_decided,
+                detail);
+    } else {
+        detail_take_signal(detail, listed);
+        detail_read(detail, listed->sequence);
+    }
+}
+
+static void detail_unlisted(void *context, Err err, const BusDelivery *message)
+{
+    Detail *detail = context;
+    if (err_is(err)) {
+        detail_give_up(detail, err);
+        return;
+    }
+    if (message != NULL) {
+        read_outcome(detail, message);
+    }
+    bus_publish(worker_bus(detail->details->worker),
+                &(BusMessage){.subject = str_from(detail->reply), .body = detail->outcome});
+    detail_free(detail);
+}
+
+void detail_answer_unlisted(Details *details, Str id, Str reply)
+{
+    if (!id_is_token(id)) {
+        bus_publish(worker_bus(details->worker), &(BusMessage){.subject = reply});
+        return;
+    }
+    Detail *detail = detail_open(details, id, reply);
+    if (detail != NULL) {
+        bus_get_last(worker_bus(details->worker), STR("DEPLOYMENT"),
+                     arena_print(&detail->arena, "tai.deployment.outcome." STR_FMT, STR_ARG(id)), DETAIL_TIMEOUT_MS,
+                     detail_unlisted, detail);
+    }
 }

@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/base/id.h"
 #include "shared/base/json.h"
 #include "shared/bus/read.h"
 #include "shared/wire/deployment.h"
+#include "shared/wire/digest.h"
 
 #define LIST_SUBJECT "tai.query.deployment.list"
 #define GET_SUBJECT "tai.query.deployment.get"
@@ -102,17 +104,10 @@ static void listed_name(Listed *listed, const DeploymentSignal *signal)
     TAI_ASSERT(!texts.overflow);
 }
 
-static void listed_take(Listing *listing, const DeploymentDecision *decision, uint64_t sequence)
+static Listed *listed_take(Listing *listing, const DeploymentSignal *signal)
 {
-    const DeploymentSignal *signal = &decision->signal;
-    if (listed_find(listing, signal->deployment_id) != NULL) {
-        return; /* the first decision stands */
-    }
     Listed *listed = calloc(1, sizeof(*listed));
     TAI_ASSERT(listed != NULL);
-    listed->decision_sequence = sequence;
-    listed->updated_ms = decision->decided_ms;
-    listed->status = decision->rejected ? DEPLOYMENT_REJECTED : DEPLOYMENT_IN_PROGRESS;
     listed_name(listed, signal);
     Listed **place = &listing->ring[listing->count++ % listing->capacity];
     if (*place != NULL) {
@@ -122,17 +117,51 @@ static void listed_take(Listing *listing, const DeploymentDecision *decision, ui
     Listed **bucket = bucket_of(listing, signal->deployment_id);
     listed->next = *bucket;
     *bucket = listed;
+    return listed;
 }
 
 /* --- folding --------------------------------------------------------------------------------------------------------
  */
 
+/* <publisher>[.<id>]: a signal whose id can be known before it is decided. One of a key, or without any id, is known
+ * from what the policy worker makes of it. */
+static void fold_signal(Listing *listing, Str rest, const BusDelivery *message)
+{
+    DeploymentSignal *signal = arena_alloc(&listing->arena, sizeof(*signal));
+    Str publisher;
+    if (err_is(wire_decode_deployment_signal(&listing->arena, message->body, signal)) ||
+        !str_next_token(&rest, '.', &publisher)) {
+        return;
+    }
+    if (rest.length != 0) {
+        signal->deployment_id = rest;
+    }
+    if (str_starts_with(rest, STR(DEPLOYMENT_PREFIX)) && bus_delivery_header(message, BUS_HEADER_KEY).length == 0) {
+        return; /* a made id without its key is refused */
+    }
+    if (!id_is_token(signal->deployment_id) || listed_find(listing, signal->deployment_id) != NULL) {
+        return; /* the first one stands */
+    }
+    Listed *listed = listed_take(listing, signal);
+    listed->sequence = message->sequence;
+    listed->updated_ms = message->time_ms;
+}
+
 static void fold_decision(Listing *listing, const BusDelivery *message)
 {
     DeploymentDecision *decision = arena_alloc(&listing->arena, sizeof(*decision));
-    Err err = wire_decode_deployment_decision(&listing->arena, message->body, decision);
-    if (!err_is(err)) {
-        listed_take(listing, decision, message->sequence);
+    if (err_is(wire_decode_deployment_decision(&listing->arena, message->body, decision))) {
+        return;
+    }
+    Listed *listed = listed_find(listing, decision->signal.deployment_id);
+    if (listed == NULL) {
+        listed = listed_take(listing, &decision->signal);
+    }
+    if (!listed->decided) { /* the first decision stands */
+        listed->decided = true;
+        listed->sequence = message->sequence;
+        listed->updated_ms = decision->decided_ms;
+        listed->status = decision->rejected ? DEPLOYMENT_REJECTED : DEPLOYMENT_IN_PROGRESS;
     }
 }
 
@@ -208,7 +237,9 @@ static void listing_fold(void *context, Err err, const BusDelivery *message)
         return;
     }
     arena_reset(&listing->arena);
-    if (subject_is_under(message->subject, STR("tai.deployment.decision."), &rest)) {
+    if (subject_is_under(message->subject, STR("tai.deployment.signal."), &rest)) {
+        fold_signal(listing, rest, message);
+    } else if (subject_is_under(message->subject, STR("tai.deployment.decision."), &rest)) {
         fold_decision(listing, message);
     } else if (subject_is_under(message->subject, STR("tai.deployment.event."), &rest)) {
         fold_event(listing, rest, message);
@@ -240,7 +271,9 @@ static Wanted wanted_read(Str body)
         .region = text_member(body, STR("region")),
         .state = text_member(body, STR("state")),
     };
-    if (!str_to_int64(json_find_raw(body, STR("limit")), &wanted.limit) || wanted.limit < 1) {
+    Str limit = text_member(body, STR("limit")); /* "10", as a query has it, or 10 */
+    if (!str_to_int64(limit.length != 0 ? limit : json_find_raw(body, STR("limit")), &wanted.limit) ||
+        wanted.limit < 1) {
         wanted.limit = LIMIT_DEFAULT;
     }
     wanted.limit = wanted.limit < LIMIT_MAX ? wanted.limit : LIMIT_MAX;
@@ -322,7 +355,7 @@ static void listing_query_list(void *context, const BusDelivery *request)
     bus_publish(worker_bus(listing->worker), &(BusMessage){.subject = request->reply, .body = buffer_str(&out)});
 }
 
-/* The body is the id. One that is not listed is answered with null: the asker may look at the ledger itself. */
+/* The body is the id. */
 static void listing_query_get(void *context, const BusDelivery *request)
 {
     Listing *listing = context;
@@ -330,11 +363,11 @@ static void listing_query_get(void *context, const BusDelivery *request)
         return;
     }
     const Listed *listed = listed_find(listing, request->body);
-    if (listed == NULL) {
-        bus_publish(worker_bus(listing->worker), &(BusMessage){.subject = request->reply, .body = STR("null")});
-        return;
+    if (listed != NULL) {
+        detail_answer(&listing->details, listed, request->reply);
+    } else {
+        detail_answer_unlisted(&listing->details, request->body, request->reply);
     }
-    detail_answer(&listing->details, listed, request->reply);
 }
 
 /* --- life -----------------------------------------------------------------------------------------------------------

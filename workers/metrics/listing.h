@@ -8,8 +8,9 @@
 
 typedef struct Listed Listed;
 struct Listed {
-    Listed *next; /* in its bucket */
-    uint64_t decision_sequence;
+    Listed *next;      /* in its bucket */
+    uint64_t sequence; /* of the decision, or of the signal while there is none */
+    bool decided;
     DeploymentStatus status;
     bool paused;
     int64_t updated_ms;
@@ -37,6 +38,8 @@ typedef struct {
 /* Answers `reply` with all that the ledger says about one deployment, as JSON; reads it, so that the answer comes
  * later, or never. Nothing of `listed` is used after the call. */
 void detail_answer(Details *details, const Listed *listed, Str reply);
+/* The same for an id that is not listed: its outcome, where the ledger has one; otherwise nothing (an empty body). */
+void detail_answer_unlisted(Details *details, Str id, Str reply);
 void details_close(Details *details);
 
 /* RFC 3339, UTC, milliseconds. */

@@ -4,11 +4,12 @@
  * where the figures end; DEPLOYMENT also from its beginning, for the list of the last deployments answers
  * tai.query.{payment,deployment}.metrics: body "json" (Kaizen) or "prometheus" (text exposition);
  *            tai.query.deployment.list: body {"service","region","state","limit"}, a JSON array, newest first;
- *            tai.query.deployment.get: body the id, one deployment's state as JSON, null where it is not listed
- * keeps      the figures with the sequences they were folded up to, in KV tai_metrics, keys payment and deployment: a
- *            restart neither loses nor doubles; several workers each fold for themselves and answer in turn. The list
- * is read anew at every start, and answered from when that is done settings   metrics.*, nats.*, log.*: --help lists
- * them exit       0 drained, 64 usage, 69 bus unavailable at the start, 78 bad configuration
+ *            tai.query.deployment.get: body the id, one deployment's state as JSON, its outcome where it is listed no
+ * more, an empty body where there is none keeps      the figures with the sequences they were folded up to, in KV
+ * tai_metrics, keys payment and deployment: a restart neither loses nor doubles; several workers each fold for
+ * themselves and answer in turn. The list is read anew at every start, and answered from when that is done settings
+ * metrics.*, nats.*, log.*: --help lists them exit       0 drained, 64 usage, 69 bus unavailable at the start, 78 bad
+ * configuration
  */
 #include "shared/bus/stream.h"
 #include "workers/metrics/metrics.h"
