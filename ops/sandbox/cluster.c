@@ -14,9 +14,6 @@
 #define SLOW_P99_MS 3000
 #define NORMAL_P99 2.3263478740408408 /* 99 % of a normal distribution are below it */
 
-const int64_t cluster_latency_bounds_ms[CLUSTER_LATENCY_BUCKETS] = {5,   10,  25,  50,   100,  200,  300,
-                                                                    400, 500, 750, 1000, 1500, 2500, 5000};
-
 static uint64_t hash_more(uint64_t hash, Str text)
 {
     for (size_t i = 0; i < text.length; i++) {
@@ -185,7 +182,7 @@ bool cluster_lies(const Cluster *cluster, Str service, Str version)
 typedef struct {
     uint64_t seed;
     double error_rate;
-    double below[CLUSTER_LATENCY_BUCKETS];
+    double below[JUDGE_LATENCY_BUCKETS];
 } Stream;
 
 static uint64_t mix(uint64_t bits)
@@ -211,19 +208,19 @@ static Stream stream_of(const Cluster *cluster, const ClusterService *service, c
     double p99_ms = traits.p99_ms > 0 ? (double)traits.p99_ms : 1;
     double median_ms = p99_ms > 2 * MEDIAN_MS ? MEDIAN_MS : p99_ms / 2;
     double spread = log(p99_ms / median_ms) / NORMAL_P99;
-    for (size_t i = 0; i < CLUSTER_LATENCY_BUCKETS; i++) {
-        double z = log((double)cluster_latency_bounds_ms[i] / median_ms) / spread;
+    for (size_t i = 0; i < JUDGE_LATENCY_BUCKETS; i++) {
+        double z = log((double)judge_latency_bounds_ms[i] / median_ms) / spread;
         stream.below[i] = 0.5 * erfc(-z / sqrt(2.0));
     }
     return stream;
 }
 
-static void stream_count(const Stream *stream, uint64_t number, ClusterCounts *counts)
+static void stream_count(const Stream *stream, uint64_t number, JudgeCounts *counts)
 {
     uint64_t bits = mix(stream->seed ^ (number * 2));
     double latency = uniform(bits);
     size_t bucket = 0;
-    while (bucket < CLUSTER_LATENCY_BUCKETS && latency > stream->below[bucket]) {
+    while (bucket < JUDGE_LATENCY_BUCKETS && latency > stream->below[bucket]) {
         bucket++;
     }
     counts->requests++;
@@ -236,7 +233,7 @@ static void stream_count(const Stream *stream, uint64_t number, ClusterCounts *c
 /* The requests of one split: each has a number by the time it came, and of any hundred in a row the version gets as
  * many as its weight says. */
 static void split_count(const ClusterSplit *split, double per_ms, int64_t since_ms, int64_t until_ms,
-                        const Stream *canary, const Stream *stable, ClusterCounts counts[2])
+                        const Stream *canary, const Stream *stable, JudgeCounts counts[2])
 {
     uint64_t first = (uint64_t)ceil((double)since_ms * per_ms);
     uint64_t end = (uint64_t)ceil((double)until_ms * per_ms);
@@ -252,11 +249,11 @@ static void split_count(const ClusterSplit *split, double per_ms, int64_t since_
 }
 
 void cluster_count(const Cluster *cluster, const ClusterService *service, int64_t since_ms, int64_t until_ms,
-                   ClusterCounts *canary, ClusterCounts *baseline)
+                   JudgeCounts *canary, JudgeCounts *baseline)
 {
     const ClusterSplit *now = cluster_now(service);
     Stream streams[2] = {stream_of(cluster, service, now->version), stream_of(cluster, service, now->stable)};
-    ClusterCounts counts[2] = {{0}, {0}};
+    JudgeCounts counts[2] = {{0}, {0}};
     double per_ms = cluster_traits(cluster, str_from(service->service), STR("")).requests_per_second / 1000;
     since_ms = since_ms < until_ms - WINDOW_MAX_MS ? until_ms - WINDOW_MAX_MS : since_ms;
     for (int32_t i = 0; i < service->history_count; i++) {

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "shared/base/str.h"
+#include "shared/deployment/judge.h"
 
 #define CLUSTER_SERVICES_MAX 65536 /* over all regions; more are refused with 507 */
 #define CLUSTER_RULES_MAX 1024
@@ -69,19 +70,9 @@ ClusterRule *cluster_rule(Cluster *cluster, Str service, Str version);
 bool cluster_fails(Cluster *cluster, Str service, Str version, ClusterCall call);
 bool cluster_lies(const Cluster *cluster, Str service, Str version);
 
-/* Counts of one window; latency as in shared/deployment/judge.h, the last one is the rest. */
-#define CLUSTER_LATENCY_BUCKETS 14
-extern const int64_t cluster_latency_bounds_ms[CLUSTER_LATENCY_BUCKETS];
-
-typedef struct {
-    uint64_t requests;
-    uint64_t errors;
-    uint64_t latency[CLUSTER_LATENCY_BUCKETS + 1];
-} ClusterCounts;
-
 /* What came to the version that has the weight now, and to the stable one, from since_ms up to, not including,
  * until_ms; at most the last hour of it. */
 void cluster_count(const Cluster *cluster, const ClusterService *service, int64_t since_ms, int64_t until_ms,
-                   ClusterCounts *canary, ClusterCounts *baseline);
+                   JudgeCounts *canary, JudgeCounts *baseline);
 
 #endif

@@ -169,19 +169,19 @@ static Answer service_finish(Sandbox *sandbox, const Request *request, const Pla
 
 /* --- health ----------------------------------------------------------------------------------------------------- */
 
-static void health_write_counts(JsonWriter *json, const char *key, const ClusterCounts *counts)
+static void health_write_counts(JsonWriter *json, const char *key, const JudgeCounts *counts)
 {
     json_open(json, key, '{');
     json_put_int(json, "requests", (int64_t)counts->requests);
     json_put_int(json, "errors", (int64_t)counts->errors);
     json_open(json, "latency_ms", '{');
-    for (size_t i = 0; i < CLUSTER_LATENCY_BUCKETS; i++) {
+    for (size_t i = 0; i < JUDGE_LATENCY_BUCKETS; i++) {
         char name[24];
         Buffer text = buffer_over(name, sizeof name);
-        buffer_print(&text, "%lld", (long long)cluster_latency_bounds_ms[i]);
+        buffer_print(&text, "%lld", (long long)judge_latency_bounds_ms[i]);
         json_put_int(json, name, (int64_t)counts->latency[i]);
     }
-    json_put_int(json, "inf", (int64_t)counts->latency[CLUSTER_LATENCY_BUCKETS]);
+    json_put_int(json, "inf", (int64_t)counts->latency[JUDGE_LATENCY_BUCKETS]);
     json_close(json, '}');
     json_close(json, '}');
 }
@@ -203,8 +203,8 @@ static Answer service_health(Sandbox *sandbox, const Request *request, const Pla
         return region_refuse(sandbox, 400, "since and until are Unix milliseconds");
     }
     until_ms = until_ms < request->unix_ms ? until_ms : request->unix_ms; /* the future has no traffic yet */
-    ClusterCounts canary;
-    ClusterCounts baseline;
+    JudgeCounts canary;
+    JudgeCounts baseline;
     cluster_count(&sandbox->cluster, service, since_ms, until_ms, &canary, &baseline);
     JsonWriter json = json_writer(&sandbox->text);
     json_open(&json, NULL, '{');
