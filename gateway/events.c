@@ -9,7 +9,7 @@
 #include "shared/wire/deployment.h"
 
 #define EVENTS_MAX 5000
-#define EVENT_BYTES_MAX (16 * 1024)
+#define EVENT_BYTES_MAX ((size_t)16 * 1024)
 
 typedef struct {
     Buffer text;

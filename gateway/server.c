@@ -456,6 +456,11 @@ void server_quiesce(Server *server)
     if (listener != MHD_INVALID_SOCKET) {
         (void)close(listener);
     }
+    for (Request *request = server->gateway->open; request != NULL; request = request->next) {
+        if (request->server == server && request->stream != NULL) {
+            stream_end(request->stream); /* it would never end by itself */
+        }
+    }
 }
 
 static void server_give_up(Request *request)
@@ -474,9 +479,7 @@ void server_close(Server *server)
     }
     server_quiesce(server);
     for (Request *request = server->gateway->open; request != NULL; request = request->next) {
-        if (request->server == server && request->stream != NULL) {
-            stream_end(request->stream);
-        } else if (request->server == server && request->suspended) {
+        if (request->server == server && request->stream == NULL && request->suspended) {
             server_give_up(request);
         }
     }

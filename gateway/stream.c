@@ -9,7 +9,7 @@
 #include "gateway/server.h"
 
 #define STREAM_BLOCK_BYTES 4096
-#define STREAM_QUEUE_MAX (1024 * 1024)
+#define STREAM_QUEUE_MAX ((size_t)1024 * 1024)
 /* A comment now and then keeps proxies from closing a quiet connection, and finds out that a client is gone. */
 #define STREAM_HEARTBEAT_MS 15000
 
