@@ -152,6 +152,7 @@ static void stack_describe_worker(Stack *stack, Kind kind, Process *process, con
     words_add(settings, "TAI_NATS_URL=nats://127.0.0.1:%d", stack->ports[STACK_NATS]);
     words_add(settings, "TAI_REDIS_ADDRESS=127.0.0.1:%d", stack->ports[STACK_REDIS]);
     words_add_all(settings, "TAI_GATEWAY_PAYMENT_ADDRESS=127.0.0.1");
+    words_add_all(settings, "TAI_GATEWAY_DEPLOYMENT_ADDRESS=127.0.0.1 TAI_GATEWAY_DEPLOYMENT_PORT=0");
     words_add(settings, "TAI_GATEWAY_PAYMENT_PORT=%d", stack->ports[STACK_GATEWAY]);
     words_add(settings, "TAI_ACTION_CHARGE_URL=http://127.0.0.1:%d", stack->ports[STACK_SANDBOX]);
     words_add(settings, "TAI_ACTION_CHARGE_KEY=" CHARGE_KEY);
