@@ -26,12 +26,13 @@ Str wire_encode_deployment_command(Arena *arena, const DeploymentCommand *comman
 MUST_USE Err wire_decode_deployment_result(Arena *arena, Str body, DeploymentResult *result);
 Str wire_encode_deployment_result(Arena *arena, const DeploymentResult *result);
 
+/* At most 16 KiB: a query and reasons must stay short. */
 MUST_USE Err wire_decode_rollout_event(Arena *arena, Str body, RolloutEvent *event);
 /* `stage_name` is put beside the index for readers without the plan; may be empty. */
 Str wire_encode_rollout_event(Arena *arena, const RolloutEvent *event, Str stage_name);
 
-/* Also JSON ({"order": "pause", "who": "…", "why": "…"}): a control may be published directly. The deployment's id is
- * the subject's, the body's is ignored; who defaults to the subject's lack of a name: it must be there. */
+/* Also JSON ({"order": "pause", "who": "…", "why": "…"}): a control may be published directly. Order and who must be
+ * there; a deployment_id is read but the subject's counts. From JSON when_ms is 0. */
 MUST_USE Err wire_decode_deployment_control(Arena *arena, Str body, DeploymentControl *control);
 Str wire_encode_deployment_control(Arena *arena, const DeploymentControl *control);
 

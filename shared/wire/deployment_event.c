@@ -4,6 +4,7 @@
 #include "shared/wire/deployment.h"
 #include "shared/wire/deployment_parts.h"
 
+#define EVENT_MAX_BYTES 16384 /* two sets of counts, a query, and why */
 #define KIND_MAX 1000
 #define LATENCY_COUNT (JUDGE_LATENCY_BUCKETS + 1)
 
@@ -153,7 +154,7 @@ static Err check_numbers(const Tai__V1__RolloutEvent *packed)
 Err wire_decode_rollout_event_named(Arena *arena, Str body, RolloutEvent *event, Str *stage_name)
 {
     Tai__V1__RolloutEvent *packed = NULL;
-    Err err = message_unpack(arena, &tai__v1__rollout_event__descriptor, body, MESSAGE_BODY_MAX, &packed);
+    Err err = message_unpack(arena, &tai__v1__rollout_event__descriptor, body, EVENT_MAX_BYTES, &packed);
     if (!err_is(err)) {
         err = check_numbers(packed);
     }

@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <string.h>
 
-#define UNPACK_BASE_BYTES 16384              /* fifty entries of metadata, and room for what is still to come */
+/* Room for the most entries that a message may have, all as short as can be: fifty of metadata and what is still to
+ * come, or the results of 32 regions with twelve stages each. */
+#define UNPACK_BASE_BYTES 98304
+#define UNPACK_SMALL_BASE_BYTES 16384
 #define TIME_MAX_MS INT64_C(253402300799999) /* the last ms of the year 9999 */
 
 typedef union {
@@ -43,7 +46,8 @@ Err message_unpack(Arena *arena, const ProtobufCMessageDescriptor *descriptor, S
     if (body.length > body_max) {
         return err_reject("body: longer than %zu bytes", body_max);
     }
-    UnpackMemory memory = {.arena = arena, .left_bytes = UNPACK_BASE_BYTES + 2 * body.length};
+    size_t base_bytes = body_max > MESSAGE_SMALL_BODY_MAX ? UNPACK_BASE_BYTES : UNPACK_SMALL_BASE_BYTES;
+    UnpackMemory memory = {.arena = arena, .left_bytes = base_bytes + 2 * body.length};
     ProtobufCAllocator allocator = {.alloc = unpack_alloc, .free = unpack_free, .allocator_data = &memory};
     const uint8_t *bytes = (const uint8_t *)(body.length > 0 ? body.data : "");
     const void *message = protobuf_c_message_unpack(descriptor, &allocator, body.length, bytes);
