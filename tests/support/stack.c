@@ -32,6 +32,7 @@ static const KindFacts kind_facts[STACK_KINDS] = {
     [STACK_POLICY] = {"policy", "\"event\":\"ready\"", false},
     [STACK_ACTION] = {"action", "\"event\":\"ready\"", false},
     [STACK_METRICS] = {"metrics", "\"event\":\"ready\"", false},
+    [STACK_ROLLOUT] = {"rollout", "\"event\":\"ready\"", false},
 };
 
 /* --- cleaning up after a test that could not ------------------------------------------------------------------- */
@@ -152,13 +153,15 @@ static void stack_describe_worker(Stack *stack, Kind kind, Process *process, con
     words_add(settings, "TAI_NATS_URL=nats://127.0.0.1:%d", stack->ports[STACK_NATS]);
     words_add(settings, "TAI_REDIS_ADDRESS=127.0.0.1:%d", stack->ports[STACK_REDIS]);
     words_add_all(settings, "TAI_GATEWAY_PAYMENT_ADDRESS=127.0.0.1");
-    words_add_all(settings, "TAI_GATEWAY_DEPLOYMENT_ADDRESS=127.0.0.1 TAI_GATEWAY_DEPLOYMENT_PORT=0");
+    words_add_all(settings, "TAI_GATEWAY_DEPLOYMENT_ADDRESS=127.0.0.1");
+    words_add(settings, "TAI_GATEWAY_DEPLOYMENT_PORT=%d", stack->ports[STACK_DEPLOYMENT]);
     words_add(settings, "TAI_GATEWAY_PAYMENT_PORT=%d", stack->ports[STACK_GATEWAY]);
     words_add(settings, "TAI_ACTION_CHARGE_URL=http://127.0.0.1:%d", stack->ports[STACK_SANDBOX]);
     words_add(settings, "TAI_ACTION_CHARGE_KEY=" CHARGE_KEY);
     words_add(settings, "TAI_ACTION_DEPLOY_SANDBOX_URL=http://127.0.0.1:%d", stack->ports[STACK_SANDBOX]);
     words_add(settings, "TAI_POLICY_REGISTRY_URL=http://127.0.0.1:%d", stack->ports[STACK_SANDBOX]);
     words_add(settings, "TAI_POLICY_HEALTH_URL=http://127.0.0.1:%d", stack->ports[STACK_SANDBOX]);
+    words_add(settings, "TAI_ROLLOUT_HEALTH_URL=http://127.0.0.1:%d", stack->ports[STACK_SANDBOX]);
     words_add_all(settings, "TAI_LOG=info TAI_LOG_FORMAT=json");
     words_add_all(settings, plan->settings);
 }
@@ -195,6 +198,9 @@ static void stack_start_kind(Stack *stack, Kind kind, const StackPlan *plan)
         bool ready = false;
         for (int tries = 0; !ready && tries < START_TRIES; tries++) {
             stack->ports[kind] = kind_facts[kind].has_port ? stack_pick_port() : 0;
+            if (kind == STACK_GATEWAY) {
+                stack->ports[STACK_DEPLOYMENT] = stack_pick_port();
+            }
             stack_describe(stack, kind, index, plan);
             ready = stack_try(stack, kind, index);
         }
@@ -228,6 +234,7 @@ Stack *stack_start(const StackPlan *plan)
     }
     stack->counts[STACK_POLICY] *= plan->policies ? plan->policies : 1;
     stack->counts[STACK_ACTION] *= plan->actions ? plan->actions : 1;
+    stack->counts[STACK_ROLLOUT] *= plan->rollouts;
     if (!stack->counts[STACK_SANDBOX]) {
         stack->ports[STACK_SANDBOX] = stack_pick_port();
     }

@@ -23,8 +23,18 @@
 #include "tests/support/process.h"
 
 /* Processes are named by kind and place: "policy" 0 is the first policy worker. */
-typedef enum { STACK_NATS, STACK_REDIS, STACK_SANDBOX, STACK_GATEWAY, STACK_POLICY, STACK_ACTION, STACK_METRICS } Kind;
-#define STACK_KINDS 7
+typedef enum {
+    STACK_NATS,
+    STACK_REDIS,
+    STACK_SANDBOX,
+    STACK_GATEWAY,
+    STACK_POLICY,
+    STACK_ACTION,
+    STACK_METRICS,
+    STACK_ROLLOUT,
+    STACK_DEPLOYMENT, /* no process: the gateway's listener for deployments, as the `to` of a Call */
+} Kind;
+#define STACK_KINDS 8
 #define STACK_OF_A_KIND 3
 
 /* Everything has a useful zero. */
@@ -34,14 +44,15 @@ typedef struct {
     const char *without;  /* names of kinds that are not started: "metrics sandbox" */
     int policies;         /* how many; 0: one */
     int actions;
+    int rollouts; /* 0: none */
 } StackPlan;
 
 typedef struct {
     char folder[64];
     Process processes[STACK_KINDS][STACK_OF_A_KIND];
     int counts[STACK_KINDS];
-    int ports[STACK_KINDS]; /* 0: has none */
-    int guard;              /* a pipe to the process that cleans up after us */
+    int ports[STACK_KINDS + 1]; /* 0: has none */
+    int guard;                  /* a pipe to the process that cleans up after us */
     pid_t guardian;
     natsConnection *nats; /* the test's own, made when first asked for */
     jsCtx *js;
