@@ -303,14 +303,16 @@ static void worker_run(Worker *worker)
 static void worker_close(Worker *worker)
 {
     worker->closing = true;
+    /* Calls under way come back as lost while those who asked still stand; what they hear is no ground for anything. */
+    if (worker->http != NULL) {
+        http_close(worker->http);
+        worker->http = NULL;
+    }
     if (worker->bus != NULL && worker->spec->stop != NULL) {
         worker->spec->stop(worker, worker->spec->context);
     }
-    /* The bus first: afterwards nobody calls back into tasks, whose memory goes last. */
+    /* Afterwards nobody calls back into tasks, whose memory goes last. */
     bus_close(worker->bus);
-    if (worker->http != NULL) {
-        http_close(worker->http);
-    }
     if (worker->store != NULL) {
         store_close(worker->store);
     }

@@ -19,6 +19,7 @@
 #define SECOND_LOOK_MS 200
 
 static void run_read_events(void *context);
+static void run_look_at_outcome(void *context);
 static void run_look_at_queue(Run *run);
 static void run_look_for_orders(void *context);
 
@@ -176,6 +177,30 @@ static Err run_decode(Run *run)
     return label.overflow ? err_reject("region: name is too long") : err_none();
 }
 
+/* What runs in the region now is what a rollback restores: since the decision another deployment may have been through
+ * this lane. */
+static void run_running_looked(void *context, Err err, const BusDelivery *message)
+{
+    Run *run = context;
+    DeploymentRunning running;
+    if (!run_is_back(run)) {
+        return;
+    }
+    if (!err_is(err) && message != NULL) {
+        err = wire_decode_deployment_running(&run->arena, message->body, &running);
+        if (!err_is(err) && !str_equal(running.deployment_id, run_id(run))) {
+            DeploymentRegion *place = &run->work.decision.regions[run->work.region_index];
+            place->previous_version = running.version;
+            place->previous_digest = running.digest;
+        }
+    }
+    if (err_is(err)) {
+        run_retry(run, run_look_at_outcome, err);
+        return;
+    }
+    run_read_events(run);
+}
+
 static void run_outcome_looked(void *context, Err err, const BusDelivery *message)
 {
     Run *run = context;
@@ -183,12 +208,25 @@ static void run_outcome_looked(void *context, Err err, const BusDelivery *messag
         return;
     }
     if (err_is(err)) {
-        run_retry(run, run_read_events, err); /* reading the events tells the same in the end */
+        run_retry(run, run_look_at_outcome, err);
     } else if (message != NULL) {
         run_close(run, true); /* this deployment is over: the ack was lost */
+    } else if (run->work.kind == REGION_WORK_ROLLOUT) {
+        Str subject = arena_print(&run->scratch, "tai.deployment.running." STR_FMT "." STR_FMT,
+                                  STR_ARG(run_region(run)), STR_ARG(run->work.decision.signal.service));
+        run_asks(run);
+        bus_get_last(run->rollouts->bus, STR("DEPLOYMENT"), subject, ROLLOUT_BUS_TIMEOUT_MS, run_running_looked, run);
     } else {
         run_read_events(run);
     }
+}
+
+static void run_look_at_outcome(void *context)
+{
+    Run *run = context;
+    Str subject = arena_print(&run->scratch, "tai.deployment.outcome." STR_FMT, STR_ARG(run_id(run)));
+    run_asks(run);
+    bus_get_last(run->rollouts->bus, STR("DEPLOYMENT"), subject, ROLLOUT_BUS_TIMEOUT_MS, run_outcome_looked, run);
 }
 
 void run_open(Rollouts *rollouts, Lane *lane, BusDelivery *delivery)
@@ -212,9 +250,7 @@ void run_open(Rollouts *rollouts, Lane *lane, BusDelivery *delivery)
     run->second_look = timer_make(run_look_for_orders, run);
     run->progress = timer_make(run_progress, run);
     run_progress(run);
-    Str subject = arena_print(&run->scratch, "tai.deployment.outcome." STR_FMT, STR_ARG(run_id(run)));
-    run_asks(run);
-    bus_get_last(rollouts->bus, STR("DEPLOYMENT"), subject, ROLLOUT_BUS_TIMEOUT_MS, run_outcome_looked, run);
+    run_look_at_outcome(run);
 }
 
 void runs_release(Rollouts *rollouts)
@@ -242,8 +278,7 @@ void runs_release(Rollouts *rollouts)
 static void run_note_why(Run *run, const RolloutEvent *event)
 {
     bool begins = event->kind == ROLLOUT_EVENT_ROLLBACK_BEGUN;
-    bool ends = event->kind == ROLLOUT_EVENT_ENDED &&
-                (run->why.length == 0 || event->phase == ROLLOUT_ROLLBACK_FAILED);
+    bool ends = event->kind == ROLLOUT_EVENT_ENDED && (run->why.length == 0 || event->phase == ROLLOUT_ROLLBACK_FAILED);
     if ((begins || ends) && event->why.length != 0) {
         run->why = arena_copy(&run->arena, event->why);
     }
@@ -454,8 +489,8 @@ static void run_time_came(void *context)
 static void run_health_came(void *context, const HealthAnswer *answer)
 {
     Run *run = context;
-    if (!run_is_back(run)) {
-        return;
+    if (!run_is_back(run) || worker_is_draining(run->rollouts->worker)) {
+        return; /* what a process that ends hears is cut off: whoever takes over looks again */
     }
     run->busy = false;
     run_hear(run, &(RolloutHeard){
