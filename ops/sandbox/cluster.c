@@ -12,6 +12,7 @@
 #define MEDIAN_MS 120.0
 #define DEFAULT_P99_MS 350
 #define SLOW_P99_MS 3000
+#define NEARNESS_MAX 7
 #define NORMAL_P99 2.3263478740408408 /* 99 % of a normal distribution are below it */
 
 static uint64_t hash_more(uint64_t hash, Str text)
@@ -96,12 +97,14 @@ ClusterSplit *cluster_change(ClusterService *service, int64_t unix_ms)
 
 /* --- rules ------------------------------------------------------------------------------------------------------ */
 
-ClusterRule *cluster_rule(Cluster *cluster, Str service, Str version)
+ClusterRule *cluster_rule(Cluster *cluster, const ClusterSubject *subject)
 {
     for (size_t i = 0; i < cluster->rule_count; i++) {
-        if (str_equal(str_from(cluster->rules[i].service), service) &&
-            str_equal(str_from(cluster->rules[i].version), version)) {
-            return &cluster->rules[i];
+        ClusterRule *rule = &cluster->rules[i];
+        if (str_equal(str_from(rule->region), subject->region) &&
+            str_equal(str_from(rule->service), subject->service) &&
+            str_equal(str_from(rule->version), subject->version)) {
+            return rule;
         }
     }
     if (cluster->rule_count == CLUSTER_RULES_MAX) {
@@ -109,33 +112,39 @@ ClusterRule *cluster_rule(Cluster *cluster, Str service, Str version)
     }
     ClusterRule *rule = &cluster->rules[cluster->rule_count];
     *rule = (ClusterRule){.error_rate = -1, .p99_ms = -1, .requests_per_second = -1, .lie = -1};
-    if (!str_copy_to(service, rule->service, sizeof rule->service) ||
-        !str_copy_to(version, rule->version, sizeof rule->version)) {
+    if (!str_copy_to(subject->region, rule->region, sizeof rule->region) ||
+        !str_copy_to(subject->service, rule->service, sizeof rule->service) ||
+        !str_copy_to(subject->version, rule->version, sizeof rule->version)) {
         return NULL;
     }
     cluster->rule_count++;
     return rule;
 }
 
-/* How near a rule is: both names 3, the service 2, the version 1, neither 0; -1: it is about others. */
-static int rule_nearness(const ClusterRule *rule, Str service, Str version)
+static bool rule_names(const char *name, Str subject)
 {
-    bool about_service = rule->service[0] == '\0' || str_equal(str_from(rule->service), service);
-    bool about_version = rule->version[0] == '\0' || str_equal(str_from(rule->version), version);
-    if (!about_service || !about_version) {
+    return name[0] == '\0' || str_equal(str_from(name), subject);
+}
+
+/* How near a rule is: by the region it names 4, by the service 2, by the version 1; -1: it is about others. */
+static int rule_nearness(const ClusterRule *rule, const ClusterSubject *subject)
+{
+    if (!rule_names(rule->region, subject->region) || !rule_names(rule->service, subject->service) ||
+        !rule_names(rule->version, subject->version)) {
         return -1;
     }
-    return (rule->service[0] != '\0' ? 2 : 0) + (rule->version[0] != '\0' ? 1 : 0);
+    return (rule->region[0] != '\0' ? 4 : 0) + (rule->service[0] != '\0' ? 2 : 0) + (rule->version[0] != '\0' ? 1 : 0);
 }
 
 /* What holds for this version: from the nearest rules that say something, then from its name. */
-static ClusterRule cluster_traits(const Cluster *cluster, Str service, Str version)
+static ClusterRule cluster_traits(const Cluster *cluster, const ClusterSubject *subject)
 {
+    Str version = subject->version;
     ClusterRule traits = {.error_rate = -1, .p99_ms = -1, .requests_per_second = -1, .lie = -1};
-    for (int nearness = 3; nearness >= 0; nearness--) {
+    for (int nearness = NEARNESS_MAX; nearness >= 0; nearness--) {
         for (size_t i = 0; i < cluster->rule_count; i++) {
             const ClusterRule *rule = &cluster->rules[i];
-            if (rule_nearness(rule, service, version) != nearness) {
+            if (rule_nearness(rule, subject) != nearness) {
                 continue;
             }
             traits.error_rate = traits.error_rate < 0 ? rule->error_rate : traits.error_rate;
@@ -159,11 +168,11 @@ static ClusterRule cluster_traits(const Cluster *cluster, Str service, Str versi
     return traits;
 }
 
-bool cluster_fails(Cluster *cluster, Str service, Str version, ClusterCall call)
+bool cluster_fails(Cluster *cluster, const ClusterSubject *subject, ClusterCall call)
 {
     for (size_t i = 0; i < cluster->rule_count; i++) {
         ClusterRule *rule = &cluster->rules[i];
-        if (rule_nearness(rule, service, version) >= 0 && rule->fails[call] > 0) {
+        if (rule_nearness(rule, subject) >= 0 && rule->fails[call] > 0) {
             rule->fails[call]--;
             return true;
         }
@@ -171,9 +180,9 @@ bool cluster_fails(Cluster *cluster, Str service, Str version, ClusterCall call)
     return false;
 }
 
-bool cluster_lies(const Cluster *cluster, Str service, Str version)
+bool cluster_lies(const Cluster *cluster, const ClusterSubject *subject)
 {
-    return cluster_traits(cluster, service, version).lie == 1;
+    return cluster_traits(cluster, subject).lie == 1;
 }
 
 /* --- traffic ---------------------------------------------------------------------------------------------------- */
@@ -201,7 +210,8 @@ static double uniform(uint64_t bits)
 /* Latencies are log-normal, with the median and the p99 that are asked for. */
 static Stream stream_of(const Cluster *cluster, const ClusterService *service, const char *version)
 {
-    ClusterRule traits = cluster_traits(cluster, str_from(service->service), str_from(version));
+    const ClusterSubject subject = {str_from(service->region), str_from(service->service), str_from(version)};
+    ClusterRule traits = cluster_traits(cluster, &subject);
     Stream stream = {
         .error_rate = traits.error_rate,
         .seed = hash_more(hash_names(str_from(service->region), str_from(service->service)), str_from(version))};
@@ -254,7 +264,8 @@ void cluster_count(const Cluster *cluster, const ClusterService *service, int64_
     const ClusterSplit *now = cluster_now(service);
     Stream streams[2] = {stream_of(cluster, service, now->version), stream_of(cluster, service, now->stable)};
     JudgeCounts counts[2] = {{0}, {0}};
-    double per_ms = cluster_traits(cluster, str_from(service->service), STR("")).requests_per_second / 1000;
+    const ClusterSubject all_versions = {.region = str_from(service->region), .service = str_from(service->service)};
+    double per_ms = cluster_traits(cluster, &all_versions).requests_per_second / 1000;
     since_ms = since_ms < until_ms - WINDOW_MAX_MS ? until_ms - WINDOW_MAX_MS : since_ms;
     for (int32_t i = 0; i < service->history_count; i++) {
         const ClusterSplit *split = &service->history[i];

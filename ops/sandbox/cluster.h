@@ -36,6 +36,7 @@ typedef enum { CLUSTER_APPLY = 0, CLUSTER_READ, CLUSTER_ROLLBACK, CLUSTER_FINISH
 
 /* How versions behave. Negative: says nothing about it, the next wider rule counts. */
 typedef struct {
+    char region[CLUSTER_NAME_BYTES];     /* "": in every region */
     char service[CLUSTER_NAME_BYTES];    /* "": of every service */
     char version[CLUSTER_VERSION_BYTES]; /* "": every version */
     double error_rate;
@@ -64,11 +65,18 @@ const ClusterSplit *cluster_now(const ClusterService *service);
 /* The last split once more, as of now, to be changed. */
 ClusterSplit *cluster_change(ClusterService *service, int64_t unix_ms);
 
-/* The rule for exactly this pair, made where there is none. NULL: too many, or too long. */
-ClusterRule *cluster_rule(Cluster *cluster, Str service, Str version);
+/* What rules are about. Empty: all. */
+typedef struct {
+    Str region;
+    Str service;
+    Str version;
+} ClusterSubject;
+
+/* The rule for exactly this, made where there is none. NULL: too many, or too long. */
+ClusterRule *cluster_rule(Cluster *cluster, const ClusterSubject *subject);
 /* True where this call is to fail; counts it. */
-bool cluster_fails(Cluster *cluster, Str service, Str version, ClusterCall call);
-bool cluster_lies(const Cluster *cluster, Str service, Str version);
+bool cluster_fails(Cluster *cluster, const ClusterSubject *subject, ClusterCall call);
+bool cluster_lies(const Cluster *cluster, const ClusterSubject *subject);
 
 /* What came to the version that has the weight now, and to the stable one, from since_ms up to, not including,
  * until_ms; at most the last hour of it. */

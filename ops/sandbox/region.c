@@ -63,6 +63,11 @@ typedef struct {
     Str page; /* "", "rollback", … */
 } Place;
 
+static bool place_fails(Sandbox *sandbox, const Place *place, Str version, ClusterCall call)
+{
+    return cluster_fails(&sandbox->cluster, &(ClusterSubject){place->region, place->service, version}, call);
+}
+
 static void service_write(JsonWriter *json, const ClusterService *service, int32_t said_weight)
 {
     const ClusterSplit *now = cluster_now(service);
@@ -89,7 +94,7 @@ static Answer service_get(Sandbox *sandbox, const Place *place)
     if (service == NULL) {
         return region_refuse(sandbox, 404, "no such service in this region");
     }
-    if (cluster_fails(&sandbox->cluster, place->service, str_from(cluster_now(service)->version), CLUSTER_READ)) {
+    if (place_fails(sandbox, place, str_from(cluster_now(service)->version), CLUSTER_READ)) {
         return region_refuse(sandbox, 503, "fails on purpose");
     }
     return service_show(sandbox, service, cluster_now(service)->weight_percent);
@@ -106,7 +111,7 @@ static Answer service_apply(Sandbox *sandbox, const Request *request, const Plac
         digest.length >= CLUSTER_VERSION_BYTES || percent < 0 || percent > 100) {
         return region_refuse(sandbox, 400, "version (text) and weight_percent (0 to 100) are needed");
     }
-    if (cluster_fails(&sandbox->cluster, place->service, version, CLUSTER_APPLY)) {
+    if (place_fails(sandbox, place, version, CLUSTER_APPLY)) {
         return region_refuse(sandbox, 503, "fails on purpose");
     }
     ClusterService *service = cluster_make(&sandbox->cluster, place->region, place->service, request->unix_ms);
@@ -114,7 +119,7 @@ static Answer service_apply(Sandbox *sandbox, const Request *request, const Plac
         return region_refuse(sandbox, 507, "too many services, or their names are too long");
     }
     ClusterSplit *split = cluster_change(service, request->unix_ms);
-    bool lies = cluster_lies(&sandbox->cluster, place->service, version);
+    bool lies = cluster_lies(&sandbox->cluster, &(ClusterSubject){place->region, place->service, version});
     split->weight_percent = lies ? LIE_WEIGHT : (int32_t)percent;
     bool fits = str_copy_to(version, split->version, sizeof split->version) &&
                 str_copy_to(digest, service->digest, sizeof service->digest);
@@ -129,7 +134,7 @@ static Answer service_apply(Sandbox *sandbox, const Request *request, const Plac
 static Answer service_roll_back(Sandbox *sandbox, const Request *request, const Place *place, const json_t *root)
 {
     Str previous = region_text(root, "previous_version");
-    if (cluster_fails(&sandbox->cluster, place->service, region_text(root, "version"), CLUSTER_ROLLBACK)) {
+    if (place_fails(sandbox, place, region_text(root, "version"), CLUSTER_ROLLBACK)) {
         return region_refuse(sandbox, 503, "fails on purpose");
     }
     ClusterService *service = cluster_make(&sandbox->cluster, place->region, place->service, request->unix_ms);
@@ -153,7 +158,7 @@ static Answer service_finish(Sandbox *sandbox, const Request *request, const Pla
     if (service == NULL) {
         return region_refuse(sandbox, 404, "no such service in this region");
     }
-    if (cluster_fails(&sandbox->cluster, place->service, version, CLUSTER_FINISH)) {
+    if (place_fails(sandbox, place, version, CLUSTER_FINISH)) {
         return region_refuse(sandbox, 503, "fails on purpose");
     }
     const ClusterSplit *now = cluster_now(service);
@@ -195,7 +200,7 @@ static Answer service_health(Sandbox *sandbox, const Request *request, const Pla
         return region_refuse(sandbox, 404, "no such service in this region");
     }
     const ClusterSplit *now = cluster_now(service);
-    if (cluster_fails(&sandbox->cluster, place->service, str_from(now->version), CLUSTER_HEALTH)) {
+    if (place_fails(sandbox, place, str_from(now->version), CLUSTER_HEALTH)) {
         return region_refuse(sandbox, 503, "fails on purpose");
     }
     if (!str_to_int64(request->query_since, &since_ms) || since_ms < 0 ||
@@ -265,7 +270,7 @@ static bool rule_set_call(ClusterRule *rule, const char *name, const json_t *val
 static bool rule_set(ClusterRule *rule, const char *name, const json_t *value)
 {
     double number = json_number_value(value);
-    if (strcmp(name, "service") == 0 || strcmp(name, "version") == 0) {
+    if (strcmp(name, "region") == 0 || strcmp(name, "service") == 0 || strcmp(name, "version") == 0) {
         return json_is_string(value);
     }
     if (strcmp(name, "lie") == 0 && json_is_boolean(value)) {
@@ -290,7 +295,9 @@ static bool rule_set(ClusterRule *rule, const char *name, const json_t *value)
 /* All members, or none. */
 static Answer behavior_put(Sandbox *sandbox, const json_t *root)
 {
-    ClusterRule *rule = cluster_rule(&sandbox->cluster, region_text(root, "service"), region_text(root, "version"));
+    ClusterRule *rule =
+        cluster_rule(&sandbox->cluster, &(ClusterSubject){region_text(root, "region"), region_text(root, "service"),
+                                                          region_text(root, "version")});
     if (rule == NULL) {
         return region_refuse(sandbox, 507, "too many rules, or their names are too long");
     }

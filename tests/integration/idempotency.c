@@ -165,7 +165,7 @@ Test(idempotency, a_repeat_after_every_process_was_killed_gets_the_same_answer)
     Stack *stack = stack_start(&(StackPlan){0});
     Answer first = pay_with(stack, PAYMENT, KEY);
     cr_assert_eq(first.status, 200);
-    for (Kind kind = STACK_NATS; kind < STACK_KINDS; kind++) {
+    for (Kind kind = STACK_NATS; kind <= STACK_METRICS; kind++) {
         stack_restart(stack, kind, 0, SIGKILL);
     }
     WAIT_UNTIL(http_get(stack, "/readyz").status == 200);
