@@ -17,6 +17,9 @@
 #define PULL_EXPIRES_MS 10000
 #define PULL_GRACE_MS 2000
 #define PULL_RETRY_MS 250
+/* What the server sends after the end of a subscription is lost until the ack wait is over. So a draining pull first
+ * takes what it has asked for, which comes at once where there is work, and waits no longer where there is none. */
+#define PULL_DRAIN_MS 250
 
 typedef struct {
     uint64_t number; /* 0: free */
@@ -40,6 +43,7 @@ struct BusPull {
     int64_t quiet_until_ms; /* after an error: no new request before */
     Timer timer;
     bool draining;
+    bool unsubscribed;
 };
 
 static size_t pull_promised(const BusPull *pull)
@@ -100,7 +104,10 @@ static void pull_request(BusPull *pull, size_t batch)
  * steady flow costs a few requests for hundreds of messages. */
 static void pull_ask(BusPull *pull)
 {
-    if (!pull->draining && bus_clock_ms() >= pull->quiet_until_ms) {
+    if (pull->draining) {
+        return;
+    }
+    if (bus_clock_ms() >= pull->quiet_until_ms) {
         size_t promised = pull_promised(pull);
         size_t open = pull->free_hands > promised ? pull->free_hands - promised : 0;
         bool worth = promised == 0 || open * 4 >= pull->free_hands;
@@ -111,9 +118,22 @@ static void pull_ask(BusPull *pull)
     pull_set_timer(pull);
 }
 
+static void pull_ended(void *context);
+
+static void pull_unsubscribe(BusPull *pull)
+{
+    timer_clear(&pull->bus->timers, &pull->timer);
+    pull->unsubscribed = true;
+    bus_subscription_drain(pull->subscription, pull_ended);
+}
+
 static void pull_ring(void *context)
 {
     BusPull *pull = context;
+    if (pull->draining) {
+        pull_unsubscribe(pull);
+        return;
+    }
     while (pull->request_count > 0 && pull->requests[0].deadline_ms <= bus_clock_ms()) {
         pull_remove(pull, 0);
     }
@@ -151,13 +171,16 @@ static void pull_message(void *context, BusDelivery *delivery)
         if (named && status != 100) {
             pull_status(pull, number, status);
         }
-        return;
+        return; /* the pull may be dropped */
     }
     if (pull->request_count > 0 && --pull->requests[0].remaining == 0) {
         pull_remove(pull, 0);
     }
     if (pull->free_hands > 0) {
         pull->free_hands--;
+    }
+    if (pull->draining && !pull->unsubscribed && pull->request_count == 0) {
+        pull_unsubscribe(pull);
     }
     pull->callback(pull->context, delivery);
 }
@@ -244,8 +267,11 @@ void bus_pull_drain(BusPull *pull, void (*ended)(void *context))
 {
     pull->draining = true;
     pull->ended = ended;
-    timer_clear(&pull->bus->timers, &pull->timer);
-    bus_subscription_drain(pull->subscription, pull_ended);
+    if (pull->request_count == 0 || !bus_is_connected(pull->bus)) {
+        pull_unsubscribe(pull);
+    } else {
+        timer_set(&pull->bus->timers, &pull->timer, bus_clock_ms() + PULL_DRAIN_MS);
+    }
 }
 
 static void ack_send(Bus *bus, const BusDelivery *delivery, const char *text)

@@ -17,8 +17,8 @@ MUST_USE Err bus_pull_open(Bus *bus, Str stream, Str consumer, BusPullCallback *
                            BusPull **pull);
 /* How many messages can be taken on now. Call it whenever hands become free; asks the server as it sees fit. */
 void bus_pull_want(BusPull *pull, size_t free_hands);
-/* Stops asking. What is on its way still comes through the callback; `ended` says that nothing comes any more and that
- * `pull` is gone. */
+/* Stops asking. What was asked for and is there still comes through the callback; `ended` says that nothing comes any
+ * more and that `pull` is gone. */
 void bus_pull_drain(BusPull *pull, void (*ended)(void *context));
 
 /* Stops at once: what was on its way comes again after AckWait. NULL is fine. */
