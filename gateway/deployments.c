@@ -156,9 +156,18 @@ static void control_no_outcome(Request *request, const Err *why)
     request_ask(request, &(BusMessage){.subject = STR("tai.query.deployment.get"), .body = request->id}, control_known);
 }
 
-static void control_too_late(Request *request, const BusDelivery *message)
+/* A success may still be gone back from, for as long as the version before is kept: the rollout worker knows. */
+static void control_late(Request *request, const BusDelivery *message)
 {
-    (void)message;
+    const DeploymentControl *control = request->state;
+    DeploymentOutcome outcome = {0};
+    if (!deployment_outcome_read(request, message, &outcome)) {
+        return;
+    }
+    if (outcome.status == DEPLOYMENT_SUCCESS && control->order == ROLLOUT_ORDER_ABORT) {
+        control_publish(request);
+        return;
+    }
     problem_answer(request, PROBLEM_CONFLICT, "this deployment is over: its outcome stands");
 }
 
@@ -176,7 +185,7 @@ void deployments_control(Request *request)
     control->deployment_id = request->id;
     control->when_ms = loop_unix_ms(request->gateway->loop);
     request->state = control;
-    request->watch.found = control_too_late;
+    request->watch.found = control_late;
     request->watch.absent = control_no_outcome;
     watch_prepare(request, STR("DEPLOYMENT"), deployment_outcome_subject(request, request->id));
     watch_look(request);

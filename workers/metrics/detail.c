@@ -28,7 +28,7 @@
 
 /* A rollout, or a restoring one, in one region. */
 typedef struct {
-    Str label; /* "us-west-2", "us-west-2/restore" */
+    Str label; /* "us-west-2", "us-west-2:restore" */
     Rollout state;
     char why[WHY_MAX]; /* of the last event that had one */
 } Place;

@@ -9,6 +9,9 @@
 #include "shared/wire/deployment.h"
 #include "workers/rollout/run.h"
 
+/* Who restores a region because a later one failed. */
+#define SEQUENCE_WHO "sequence"
+
 /* --- results ----------------------------------------------------------------------------------------------------- */
 
 static DeploymentStatus status_of(RolloutPhase phase)
@@ -156,7 +159,7 @@ static void finish_next_region(Run *run, Follow follow)
     work.region_index = follow.region_index;
     work.results = results_with_ours(run, &work.result_count);
     if (restore && run->work.kind == REGION_WORK_ROLLOUT) {
-        work.who = STR("sequence");
+        work.who = STR(SEQUENCE_WHO);
         work.why =
             arena_print(arena, "region " STR_FMT " failed: " STR_FMT, STR_ARG(run_region(run)), STR_ARG(run->why));
     }
@@ -184,7 +187,8 @@ static void andon_stored(void *context, Err err, const BusStored *stored)
 static void finish_alert(Run *run, const DeploymentOutcome *outcome)
 {
     bool back = outcome->status == DEPLOYMENT_ROLLED_BACK;
-    if (!back && outcome->status != DEPLOYMENT_FAILED) {
+    bool by_order = run->work.kind == REGION_WORK_RESTORE && !str_equal(run->work.who, STR(SEQUENCE_WHO));
+    if (by_order || (!back && outcome->status != DEPLOYMENT_FAILED)) {
         return;
     }
     Arena *arena = &run->arena;

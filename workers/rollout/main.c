@@ -49,7 +49,9 @@ static void result_arrived(void *context, const BusDelivery *message)
 static void control_arrived(void *context, const BusDelivery *message)
 {
     Str id = str_slice(message->subject, sizeof("tai.deployment.control.") - 1, message->subject.length);
-    run_control_arrived(context, id);
+    if (!run_control_arrived(context, id)) {
+        goback_open(context, id, message->body);
+    }
 }
 
 static Err rollouts_listen(Rollouts *rollouts)

@@ -55,7 +55,10 @@ Str lane_region(const Lane *lane);
 /* run.c: one deployment in one region, from its message to its ack. */
 void run_open(Rollouts *rollouts, Lane *lane, BusDelivery *delivery); /* the delivery becomes the run's */
 void run_result_arrived(Rollouts *rollouts, Str deployment_id, Str body);
-void run_control_arrived(Rollouts *rollouts, Str deployment_id);
+bool run_control_arrived(Rollouts *rollouts, Str deployment_id); /* false: it is not in work here */
 void runs_release(Rollouts *rollouts); /* at the end of the process: nothing is acked, others take over */
+
+/* goback.c: an abort of a deployment that is over, while the version before is kept. */
+void goback_open(Rollouts *rollouts, Str deployment_id, Str body);
 
 #endif

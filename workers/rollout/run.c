@@ -172,7 +172,7 @@ static Err run_decode(Run *run)
     Buffer label = buffer_over(run->label, sizeof(run->label));
     buffer_append(&label, run_region(run));
     if (run->work.kind == REGION_WORK_RESTORE) {
-        buffer_append(&label, STR("/restore"));
+        buffer_append(&label, STR(":restore"));
     }
     return label.overflow ? err_reject("region: name is too long") : err_none();
 }
@@ -201,6 +201,45 @@ static void run_running_looked(void *context, Err err, const BusDelivery *messag
     run_read_events(run);
 }
 
+/* A restoring run goes back to what ran before this deployment, and only from this deployment: where another one runs
+ * by now, there is nothing to restore. */
+static void run_before_read(void *context, Err err, const BusDelivery *message)
+{
+    Run *run = context;
+    DeploymentRunning running;
+    DeploymentRegion *place = &run->work.decision.regions[run->work.region_index];
+    if (message != NULL) {
+        err = wire_decode_deployment_running(&run->arena, message->body, &running);
+        run->ours_runs = !err_is(err) && str_equal(running.deployment_id, run_id(run));
+        if (!err_is(err) && !run->ours_runs) {
+            place->previous_version = running.version;
+            place->previous_digest = running.digest;
+        }
+        return;
+    }
+    bus_read_close(run->read);
+    run->read = NULL;
+    if (err_is(err)) {
+        run_retry(run, run_look_at_outcome, err);
+        return;
+    }
+    run_read_events(run);
+}
+
+static void run_read_what_ran_before(Run *run)
+{
+    DeploymentRegion *place = &run->work.decision.regions[run->work.region_index];
+    place->previous_version = (Str){0};
+    place->previous_digest = (Str){0};
+    Str filter = arena_print(&run->scratch, "tai.deployment.running." STR_FMT "." STR_FMT, STR_ARG(run_region(run)),
+                             STR_ARG(run->work.decision.signal.service));
+    Err err = bus_read_open(run->rollouts->bus, &(BusReadOptions){.stream = STR("DEPLOYMENT"), .filter = filter},
+                            run_before_read, run, &run->read);
+    if (err_is(err)) {
+        run_retry(run, run_look_at_outcome, err);
+    }
+}
+
 static void run_outcome_looked(void *context, Err err, const BusDelivery *message)
 {
     Run *run = context;
@@ -209,7 +248,7 @@ static void run_outcome_looked(void *context, Err err, const BusDelivery *messag
     }
     if (err_is(err)) {
         run_retry(run, run_look_at_outcome, err);
-    } else if (message != NULL) {
+    } else if (message != NULL && run->work.kind == REGION_WORK_ROLLOUT) {
         run_close(run, true); /* this deployment is over: the ack was lost */
     } else if (run->work.kind == REGION_WORK_ROLLOUT) {
         Str subject = arena_print(&run->scratch, "tai.deployment.running." STR_FMT "." STR_FMT,
@@ -217,7 +256,7 @@ static void run_outcome_looked(void *context, Err err, const BusDelivery *messag
         run_asks(run);
         bus_get_last(run->rollouts->bus, STR("DEPLOYMENT"), subject, ROLLOUT_BUS_TIMEOUT_MS, run_running_looked, run);
     } else {
-        run_read_events(run);
+        run_read_what_ran_before(run);
     }
 }
 
@@ -335,7 +374,9 @@ static void run_read_events(void *context)
     Run *run = context;
     run->state = rollout_make();
     run->event_sequence = 0;
-    run->order_heard = run->work.decision.signal_sequence;
+    /* What was ordered before a restoring run began is why it began, or over. */
+    bool restores = run->work.kind == REGION_WORK_RESTORE;
+    run->order_heard = restores ? run->delivery.sequence : run->work.decision.signal_sequence;
     run->orders = NULL;
     Str filter = arena_print(&run->scratch, "tai.deployment.event." STR_FMT, STR_ARG(run_id(run)));
     Err err = bus_read_open(run->rollouts->bus, &(BusReadOptions){.stream = STR("DEPLOYMENT"), .filter = filter},
@@ -522,6 +563,15 @@ static void run_look_at_health(Run *run)
 
 static void run_begin(Run *run)
 {
+    if (run->work.kind == REGION_WORK_RESTORE && !run->ours_runs) {
+        log_event(run->rollouts->log, LOG_WARN, "not_restored",
+                  LOG_FIELDS(log_text("deployment_id", run_id(run)), log_text("region", run_region(run)),
+                             log_text("why", STR("another deployment runs there by now"))));
+        run->why = STR("not restored: another deployment runs there by now");
+        run->ending = true;
+        run_finish(run);
+        return;
+    }
     if (run->work.kind == REGION_WORK_RESTORE) {
         run_hear(run, &(RolloutHeard){.kind = ROLLOUT_HEARD_ORDER,
                                       .order = ROLLOUT_ORDER_ROLLBACK_ALL,
@@ -605,11 +655,12 @@ static void run_look_for_orders(void *context)
 
 /* Only a hint: the ledger has the order with its sequence, and orders are heard once each. The hint may come a moment
  * before the ledger has stored what it hints at, so there is a second look. */
-void run_control_arrived(Rollouts *rollouts, Str deployment_id)
+bool run_control_arrived(Rollouts *rollouts, Str deployment_id)
 {
     Run *run = run_find(rollouts, deployment_id);
     if (run != NULL) {
         loop_timer_set(rollouts->loop, &run->second_look, SECOND_LOOK_MS);
         run_look_for_orders(run);
     }
+    return run != NULL;
 }

@@ -23,7 +23,7 @@ struct Run {
     Arena arena;   /* of the run: its work, its orders */
     Arena scratch; /* of a step */
     DeploymentRegionWork work;
-    char label[RUN_LABEL_MAX]; /* the region, as events name it; "<region>/restore" for a restoring run */
+    char label[RUN_LABEL_MAX]; /* the region, as events name it; "<region>:restore" for a restoring run */
     Rollout state;
     int64_t bake_ms;         /* how long the previous version is kept after the end */
     uint64_t event_sequence; /* last of the deployment's events, of whatever region: the fence */
@@ -39,6 +39,7 @@ struct Run {
     bool busy;          /* an event is being stored, a command or a look is under way: nothing new is begun */
     bool orders_hinted; /* controls arrived while busy */
     bool ending;
+    bool ours_runs;     /* a restoring run: this deployment's version runs in the region */
     bool closed;
     Str superseded_by;
     Str why;              /* of the event that began the end */
