@@ -259,7 +259,7 @@ void task_sleep(Task *task, int tag, int64_t delay_ms)
 }
 
 /* A subject to publish to: no wildcard, no empty token. */
-static bool reply_is_allowed(Str reply)
+bool task_reply_is_allowed(Str reply)
 {
     Str rest = reply;
     Str token;
@@ -277,7 +277,7 @@ static bool reply_is_allowed(Str reply)
 void task_answer(Task *task, Str body)
 {
     Str reply = bus_delivery_header(&task->message, BUS_HEADER_REPLY);
-    if (reply_is_allowed(reply)) {
+    if (task_reply_is_allowed(reply)) {
         bus_publish(slot_bus((TaskSlot *)task), &(BusMessage){.subject = reply, .body = body});
     }
 }

@@ -56,6 +56,7 @@ void task_sleep(Task *task, int tag, int64_t delay_ms);
 /* Tells whoever waits for this task: sends `body` to the input's Tai-Reply, if it has one. Fire and forget. Only
  * subjects under tai.reply. are answered to, so that a publisher cannot make us write anywhere else. */
 void task_answer(Task *task, Str body);
+bool task_reply_is_allowed(Str reply);
 
 /* A message to follow from the input: same traceparent and Tai-Reply, `msg_id` (may be empty) as its dedup id. */
 BusMessage task_derive(const Task *task, Str subject, Str body, Str msg_id);

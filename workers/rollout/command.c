@@ -71,7 +71,7 @@ static void command_send(Run *run)
         .body = wire_encode_deployment_command(arena, &command),
     };
     bus_message_add(&message, BUS_HEADER_MSG_ID, command.command_id);
-    bus_message_add(&message, BUS_HEADER_TRACE, bus_delivery_header(&run->delivery, BUS_HEADER_TRACE));
+    bus_message_pass_on(&message, &run->delivery, BUS_HEADER_TRACE);
     run->timer = timer_make(command_unanswered, run);
     loop_timer_set(run->rollouts->loop, &run->timer, run_plan(run)->command_timeout_ms + ANSWER_GRACE_MS);
     run_asks(run);

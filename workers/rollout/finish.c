@@ -139,8 +139,8 @@ static void finish_store(Run *run, const BusMessage *message, void (*then)(Run *
 static BusMessage finish_message(Run *run, Str subject, Str body)
 {
     BusMessage message = {.subject = subject, .body = body};
-    bus_message_add(&message, BUS_HEADER_TRACE, bus_delivery_header(&run->delivery, BUS_HEADER_TRACE));
-    bus_message_add(&message, BUS_HEADER_REPLY, bus_delivery_header(&run->delivery, BUS_HEADER_REPLY));
+    bus_message_pass_on(&message, &run->delivery, BUS_HEADER_TRACE);
+    bus_message_pass_on(&message, &run->delivery, BUS_HEADER_REPLY);
     return message;
 }
 
@@ -250,7 +250,7 @@ static void finish_outcome(Run *run)
     finish_alert(run, &outcome);
     finish_store(run, &message, finish_done);
     Str reply = bus_delivery_header(&run->delivery, BUS_HEADER_REPLY);
-    if (str_starts_with(reply, STR("tai.reply."))) {
+    if (task_reply_is_allowed(reply)) {
         bus_publish(run->rollouts->bus, &(BusMessage){.subject = reply, .body = message.body});
     }
 }
@@ -278,7 +278,7 @@ static void finish_previous(Run *run)
         .body = wire_encode_deployment_command(arena, &command),
     };
     bus_message_add(&message, BUS_HEADER_MSG_ID, command.command_id);
-    bus_message_add(&message, BUS_HEADER_TRACE, bus_delivery_header(&run->delivery, BUS_HEADER_TRACE));
+    bus_message_pass_on(&message, &run->delivery, BUS_HEADER_TRACE);
     finish_store(run, &message, finish_follow);
 }
 

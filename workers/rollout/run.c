@@ -482,7 +482,7 @@ void run_store_event(Run *run)
     };
     bus_message_add(&message, BUS_HEADER_EXPECT_LAST,
                     arena_print(arena, "%llu", (unsigned long long)run->event_sequence));
-    bus_message_add(&message, BUS_HEADER_TRACE, bus_delivery_header(&run->delivery, BUS_HEADER_TRACE));
+    bus_message_pass_on(&message, &run->delivery, BUS_HEADER_TRACE);
     run->busy = true;
     run_asks(run);
     bus_store(run->rollouts->bus, &message, ROLLOUT_BUS_TIMEOUT_MS, run_event_stored, run);
