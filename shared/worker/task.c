@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "shared/base/id.h"
+#include "shared/base/trace.h"
 #include "shared/worker/private.h"
 
 #define TASK_ARENA_BLOCK_BYTES 4096
@@ -26,6 +27,7 @@ struct TaskSlot {
     int64_t heard_ms; /* when the server was last told that we are at it */
     Timer sleep;
     int sleep_tag;
+    char traceparent[TRACEPARENT_LENGTH + 1]; /* of what follows from the message */
 };
 
 typedef struct {
@@ -286,7 +288,7 @@ BusMessage task_derive(const Task *task, Str subject, Str body, Str msg_id)
 {
     BusMessage message = {.subject = subject, .body = body};
     bus_message_add(&message, BUS_HEADER_MSG_ID, msg_id);
-    bus_message_pass_on(&message, &task->message, BUS_HEADER_TRACE);
+    bus_message_add(&message, BUS_HEADER_TRACE, str_from(((const TaskSlot *)task)->traceparent));
     bus_message_pass_on(&message, &task->message, BUS_HEADER_REPLY);
     return message;
 }
@@ -360,6 +362,18 @@ void task_slots_progress(Lane *lane, int64_t older_than_ms)
     }
 }
 
+/* A trace goes on from the message's, and begins here when it has none. */
+static void slot_trace(TaskSlot *slot)
+{
+    TraceContext trace;
+    if (!trace_parse(bus_delivery_header(&slot->task.message, BUS_HEADER_TRACE), &trace)) {
+        uint8_t entropy[24];
+        worker_entropy(entropy, sizeof(entropy));
+        trace_make(entropy, &trace);
+    }
+    trace_print(&trace, slot->traceparent);
+}
+
 bool task_begin(Lane *lane, BusDelivery *delivery)
 {
     TaskSlot *slot = lane->free_tasks;
@@ -371,6 +385,7 @@ bool task_begin(Lane *lane, BusDelivery *delivery)
     slot->busy = true;
     slot->ending = TASK_OPEN;
     slot->task.message = *delivery;
+    slot_trace(slot);
     slot->task.state = NULL;
     slot->taken_ms = loop_now_ms(lane->worker->loop);
     slot->heard_ms = slot->taken_ms;

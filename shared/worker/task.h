@@ -58,7 +58,8 @@ void task_sleep(Task *task, int tag, int64_t delay_ms);
 void task_answer(Task *task, Str body);
 bool task_reply_is_allowed(Str reply);
 
-/* A message to follow from the input: same traceparent and Tai-Reply, `msg_id` (may be empty) as its dedup id. */
+/* A message to follow from the input: same traceparent (a new one where it has none) and Tai-Reply, `msg_id` (may be
+ * empty) as its dedup id. */
 BusMessage task_derive(const Task *task, Str subject, Str body, Str msg_id);
 
 /* Endings. */

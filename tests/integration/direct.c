@@ -32,6 +32,7 @@ static void check_paid(Stack *stack, const char *id, const char *publisher)
     cr_assert_str_eq(json_text(answer.json, "status"), "SUCCESS");
     cr_assert_str_eq(json_text(answer.json, "transaction_id"), id);
     cr_assert_float_eq(json_number(answer.json, "amount"), 99.99, 1e-9);
+    cr_assert_eq(strlen(json_text(answer.json, "trace_id")), 32, "every payment can be traced");
     cr_assert_eq(sandbox_captured(stack, id), 1);
 }
 
