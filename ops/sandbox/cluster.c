@@ -264,7 +264,7 @@ void cluster_count(const Cluster *cluster, const ClusterService *service, int64_
     const ClusterSplit *now = cluster_now(service);
     Stream streams[2] = {stream_of(cluster, service, now->version), stream_of(cluster, service, now->stable)};
     JudgeCounts counts[2] = {{0}, {0}};
-    const ClusterSubject all_versions = {.region = str_from(service->region), .service = str_from(service->service)};
+    const ClusterSubject all_versions = {str_from(service->region), str_from(service->service), STR("")};
     double per_ms = cluster_traits(cluster, &all_versions).requests_per_second / 1000;
     since_ms = since_ms < until_ms - WINDOW_MAX_MS ? until_ms - WINDOW_MAX_MS : since_ms;
     for (int32_t i = 0; i < service->history_count; i++) {
