@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "shared/base/trace.h"
-#include "shared/wire/andon.h"
 #include "shared/wire/deployment.h"
 #include "workers/rollout/run.h"
 
@@ -175,15 +174,6 @@ static void finish_next_region(Run *run, Follow follow)
 
 /* --- the outcome -------------------------------------------------------------------------------------------------- */
 
-static void andon_stored(void *context, Err err, const BusStored *stored)
-{
-    (void)stored;
-    Rollouts *rollouts = context;
-    if (err_is(err)) {
-        log_event(rollouts->log, LOG_ERROR, "andon_not_stored", LOG_FIELDS(log_why(&err)));
-    }
-}
-
 static void finish_alert(Run *run, const DeploymentOutcome *outcome)
 {
     bool back = outcome->status == DEPLOYMENT_ROLLED_BACK;
@@ -191,22 +181,12 @@ static void finish_alert(Run *run, const DeploymentOutcome *outcome)
     if (by_order || (!back && outcome->status != DEPLOYMENT_FAILED)) {
         return;
     }
-    Arena *arena = &run->arena;
     Andon andon = {
-        .domain = STR("deployment"),
         .alert = back ? STR("automatic_rollback") : STR("deployment_failed"),
         .severity = ANDON_CRITICAL,
-        .summary = arena_print(arena, STR_FMT " " STR_FMT ": " STR_FMT, STR_ARG(outcome->service),
-                               STR_ARG(outcome->version), STR_ARG(str_slice(outcome->error_message, 0, 300))),
-        .when_ms = outcome->timestamp_ms,
-        .source = str_from(worker_id(run->rollouts->worker)),
+        .summary = outcome->error_message,
     };
-    BusMessage message = {
-        .subject = arena_print(arena, "tai.andon.deployment." STR_FMT, STR_ARG(andon.alert)),
-        .body = wire_encode_andon(arena, &andon),
-    };
-    bus_message_add(&message, BUS_HEADER_MSG_ID, arena_print(arena, "andon." STR_FMT, STR_ARG(run_id(run))));
-    bus_store(run->rollouts->bus, &message, ROLLOUT_BUS_TIMEOUT_MS, andon_stored, run->rollouts);
+    run_alert(run, andon, arena_print(&run->arena, "andon." STR_FMT, STR_ARG(run_id(run))));
 }
 
 static DeploymentOutcome outcome_make(Run *run)

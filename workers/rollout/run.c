@@ -464,8 +464,10 @@ static void run_event_stored(void *context, Err err, const BusStored *stored)
     }
     run->event_sequence = stored->sequence;
     run_log(run, &run->event);
+    Rollout before = run->state;
     bool fits = rollout_apply(&run->state, run_plan(run), &run->event);
     TAI_ASSERT(fits); /* the machine made it for this very state */
+    run_alert_event(run, &before);
     run_advance(run);
 }
 

@@ -2,6 +2,7 @@
 #ifndef TAI_WORKERS_ROLLOUT_RUN_H
 #define TAI_WORKERS_ROLLOUT_RUN_H
 
+#include "shared/wire/andon.h"
 #include "workers/rollout/health.h"
 #include "workers/rollout/rollout.h"
 
@@ -39,7 +40,7 @@ struct Run {
     bool busy;          /* an event is being stored, a command or a look is under way: nothing new is begun */
     bool orders_hinted; /* controls arrived while busy */
     bool ending;
-    bool ours_runs;     /* a restoring run: this deployment's version runs in the region */
+    bool ours_runs; /* a restoring run: this deployment's version runs in the region */
     bool closed;
     Str superseded_by;
     Str why;              /* of the event that began the end */
@@ -70,6 +71,11 @@ void run_close(Run *run, bool ack);
 void run_command(Run *run);
 DeploymentCommand run_command_make(const Run *run, RolloutCommand kind); /* what, not how much nor until when */
 void run_command_result(Run *run, const DeploymentResult *result);
+
+/* alert.c: domain, time and source are filled in, and the summary begins with what is deployed. */
+void run_alert(Run *run, Andon andon, Str message_id);
+/* After run->event was stored and folded in: a judge's pause waits for a person, a marginal verdict is told. */
+void run_alert_event(Run *run, const Rollout *before);
 
 /* finish.c */
 void run_finish(void *run);
