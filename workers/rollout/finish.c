@@ -96,7 +96,8 @@ static Follow follow_of(const Run *run)
     }
     bool good = status_of(run->state.phase) == DEPLOYMENT_SUCCESS;
     bool last = (size_t)index + 1 == signal->region_count;
-    if (!last && (good || signal->on_region_failure == ON_REGION_FAILURE_CONTINUE)) {
+    bool stopped = status_of(run->state.phase) == DEPLOYMENT_ABORTED; /* whoever stops it means all of it */
+    if (!last && (good || (!stopped && signal->on_region_failure == ON_REGION_FAILURE_CONTINUE))) {
         return (Follow){FOLLOW_NEXT_REGION, index + 1};
     }
     if (!good && index > 0 && signal->on_region_failure == ON_REGION_FAILURE_ROLLBACK_ALL) {
