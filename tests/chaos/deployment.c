@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/deploy.h"
 #include "tests/support/signal.h"
 
 #define ACK_WAIT_MS 600
@@ -185,7 +186,22 @@ static void stop_action(Stack *stack, const char *id)
     kill(action->pid, SIGCONT);
 }
 
+static void kill_nats(Stack *stack, const char *id)
+{
+    (void)id;
+    stack_restart(stack, STACK_NATS, 0, SIGKILL);
+}
+
 #define STORY "started applied verified observing stage_passed applied verified observing stage_passed succeeded "
+
+static size_t count_logged(Stack *stack, const char *text)
+{
+    size_t count = 0;
+    for (int i = 0; i < stack->counts[STACK_ROLLOUT]; i++) {
+        count += process_log_count(stack_process(stack, STACK_ROLLOUT, i), text);
+    }
+    return count;
+}
 
 static void disturb_at_every_event(Disturb *disturb, int from_number)
 {
@@ -208,6 +224,7 @@ static void disturb_at_every_event(Disturb *disturb, int from_number)
         cr_expect_eq(outcome.regions[0].stages_count, 2);
     }
     cr_expect_eq(ledger_count(stack, "DEAD"), 0);
+    cr_expect(disturb != stop_owner || count_logged(stack, "\"event\":\"fenced\"") > 0, "nobody was fenced");
     stack_stop(stack);
 }
 
@@ -229,6 +246,35 @@ Test(deployment, action_workers_killed_after_any_event_change_nothing_of_the_res
 Test(deployment, an_action_worker_that_stands_still_after_any_event_changes_nothing_of_the_result)
 {
     disturb_at_every_event(stop_action, 400);
+}
+
+Test(deployment, a_bus_killed_after_any_event_changes_nothing_of_the_result)
+{
+    disturb_at_every_event(kill_nats, 500);
+}
+
+/* Sent by a worker that knew all events but the last: what it asks for is not done. */
+Test(deployment, a_command_that_was_given_before_the_last_event_changes_nothing)
+{
+    Stack *stack = stack_start(&(StackPlan){.without = "gateway metrics", .rollouts = 1, .settings = SETTINGS});
+    policy_put(stack);
+    const char *id = deploy_next(stack, 600);
+    WAIT_UNTIL(has_outcome(stack, id));
+    Entries entries = ledger_read(stack, "DEPLOYMENT", stack_print(stack, "tai.deployment.event.%s", id));
+    DeploymentCommand late = deploy_command("sandbox", ROLLOUT_COMMAND_APPLY, 5);
+    late.deployment_id = str_from(id);
+    late.command_id = STR("late");
+    late.version = STR("v600");
+    late.previous_version = (Str){0};
+    late.fence_sequence = entries.entries[entries.count - 2].sequence;
+    DeploymentResult result = deploy_do(stack, &late);
+    cr_expect_not(result.succeeded);
+    cr_expect_not_null(strstr(result.detail.data, "fenced"), STR_FMT, STR_ARG(result.detail));
+    late.kind = ROLLOUT_COMMAND_READ;
+    late.command_id = STR("look");
+    late.fence_sequence = 0;
+    cr_expect_eq(deploy_do(stack, &late).weight_percent, 100);
+    stack_stop(stack);
 }
 
 /* --- a thousand ------------------------------------------------------------------------------------------------- */
