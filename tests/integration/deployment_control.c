@@ -162,6 +162,29 @@ Test(deployment_control, an_order_for_what_is_over_or_never_was_is_refused)
     stack_stop(stack);
 }
 
+/* The outcome stands; what runs is the version before. */
+Test(deployment_control, a_success_is_gone_back_from_with_one_order_while_the_version_before_is_kept)
+{
+    Stack *stack = rollout_stack(&(StackPlan){0});
+    json_t *policy = rollout_policy(stack);
+    json_object_set_new(policy, "bake_seconds", json_integer(600 * 100));
+    rollout_put_policy(stack, policy);
+    rollout_end_as(stack, rollout_begin(stack, rollout_body(stack, "api", "v1", ROLLOUT_WEST)), "SUCCESS");
+    const char *id = rollout_begin(stack, rollout_body(stack, "api", "v2", ROLLOUT_WEST));
+    rollout_end_as(stack, id, "SUCCESS");
+    rollout_order(stack, id, "abort", "ada", "customers complain");
+    json_t *begun = rollout_wait(stack, id, "rollback_begun", "us-west-2:restore", NULL);
+    cr_assert_str_eq(json_text(begun, "who"), "ada");
+    cr_assert_str_eq(json_text(begun, "why"), "customers complain");
+    rollout_wait(stack, id, "ended", "us-west-2:restore", NULL);
+    json_t *now = cluster_look(stack, "us-west-2", "api");
+    cr_assert_str_eq(json_text(now, "stable_version"), "v1");
+    cr_assert_eq((int)json_number(now, "weight_percent"), 0);
+    rollout_end_as(stack, id, "SUCCESS");
+    cr_assert_eq(ledger_count_of(stack, "DEPLOYMENT", stack_print(stack, "tai.deployment.outcome.%s", id)), 1);
+    stack_stop(stack);
+}
+
 /* --- a world that misbehaves ----------------------------------------------------------------------------------- */
 
 /* The driver says that the weight is set, and sets 5 %. */

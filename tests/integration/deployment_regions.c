@@ -166,3 +166,23 @@ Test(deployment_regions, several_services_share_a_lane_one_after_the_other_over_
     }
     stack_stop(stack);
 }
+
+/* The older one stands behind the newer one here, because it came by another region. */
+Test(deployment_regions, an_older_deployment_that_comes_later_supersedes_nothing)
+{
+    Stack *stack = rollout_stack(&(StackPlan){0});
+    const char *east = "\"target_region\": \"us-east-1\"" QUICK;
+    cluster_behave(stack, "{\"region\": \"us-west-2\", \"requests_per_second\": 0}");
+    cluster_behave(stack, "{\"service\": \"web\", \"requests_per_second\": 0}");
+    const char *first = rollout_begin(stack, rollout_body(stack, "web", "v1", east));
+    rollout_wait(stack, first, "paused", NULL, NULL);
+    const char *older = rollout_begin(stack, rollout_body(stack, "api", "v1", ROLLOUT_SEQUENCE QUICK));
+    rollout_wait(stack, older, "paused", "us-west-2", NULL);
+    const char *newer = rollout_begin(stack, rollout_body(stack, "api", "v2", east));
+    WAIT_UNTIL(ledger_count_of(stack, "DEPLOYMENT", "tai.deployment.region.us-east-1") == 2);
+    rollout_order(stack, older, "promote", "ada", "good enough");
+    WAIT_UNTIL(ledger_count_of(stack, "DEPLOYMENT", "tai.deployment.region.us-east-1") == 3);
+    rollout_order(stack, first, "abort", "ada", "nobody comes");
+    rollout_end_as(stack, newer, "SUCCESS");
+    stack_stop(stack);
+}

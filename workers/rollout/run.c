@@ -386,7 +386,8 @@ static void run_read_events(void *context)
     }
 }
 
-/* A newer version of the same service that waits behind this one makes this one pointless. */
+/* A newer version of the same service that waits behind this one makes this one pointless. Newer is what was asked for
+ * later: an older deployment may come here behind this one, from a region before. */
 static void run_queue_read(void *context, Err err, const BusDelivery *message)
 {
     Run *run = context;
@@ -396,7 +397,7 @@ static void run_queue_read(void *context, Err err, const BusDelivery *message)
         err = wire_decode_region_work(&run->scratch, message->body, &later);
         if (!err_is(err) && later.kind == REGION_WORK_ROLLOUT &&
             str_equal(later.decision.signal.service, run->work.decision.signal.service) &&
-            !str_equal(later.decision.signal.deployment_id, run_id(run))) {
+            later.decision.signal_sequence > run->work.decision.signal_sequence) {
             run->superseded_by = arena_copy(&run->arena, later.decision.signal.deployment_id);
         }
         return;
