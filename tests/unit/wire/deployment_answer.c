@@ -202,7 +202,7 @@ Test(deployment_kaizen, the_exposition_has_the_names_that_dashboards_know)
         "deployment_total{status=\"SUCCESS\"} 95\ndeployment_total{status=\"REJECTED\"} 2\n",
         "deployment_total{status=\"FAILED\"} 0\n",
         "# TYPE deployment_duration_seconds histogram\ndeployment_duration_seconds_bucket{le=\"1\"} 1\n",
-        "deployment_duration_seconds_bucket{le=\"+Inf\"} 91\ndeployment_duration_seconds_sum 98.5\n"
+        "deployment_duration_seconds_bucket{le=\"+Inf\"} 91\ndeployment_duration_seconds_sum 98.5\n",
         "deployment_duration_seconds_count 91\n",
     };
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
