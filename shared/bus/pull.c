@@ -17,6 +17,8 @@
 #define PULL_EXPIRES_MS 10000
 #define PULL_GRACE_MS 2000
 #define PULL_RETRY_MS 250
+/* A stream's and a consumer's name with what stands before them; a worker may have thousands of lanes. */
+#define PULL_API_MAX 192
 /* What the server sends after the end of a subscription is lost until the ack wait is over. So a draining pull first
  * takes what it has asked for, which comes at once where there is work, and waits no longer where there is none. */
 #define PULL_DRAIN_MS 250
@@ -29,7 +31,7 @@ typedef struct {
 
 struct BusPull {
     Bus *bus;
-    char api[BUS_SUBJECT_MAX];
+    char api[PULL_API_MAX];
     char inbox[BUS_INBOX_MAX];
     BusSubscription *subscription;
     BusPullCallback *callback;

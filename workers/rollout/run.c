@@ -14,7 +14,7 @@
 
 #include "shared/wire/deployment.h"
 
-#define RUN_ARENA_BLOCK 2048
+#define RUN_ARENA_BLOCK 1024
 #define RUN_ARENA_LIMIT ((size_t)8 * 1024 * 1024)
 #define SECOND_LOOK_MS 200
 
@@ -495,6 +495,7 @@ static void run_time_came(void *context);
 
 static void run_wait(Run *run)
 {
+    arena_release(&run->scratch); /* most of a rollout is waiting: thousands of them hold nothing then */
     if (run->need.until_ms == INT64_MAX) {
         return; /* only an order helps */
     }
