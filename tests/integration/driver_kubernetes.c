@@ -52,7 +52,9 @@ static void api_complain(Api *api, const char *what, const char *request)
 static int workload_print(Workload *workload, const char *name, bool stuck, char *out, size_t size)
 {
     if (!workload->exists) {
-        return snprintf(out, size, "HTTP/1.1 404 Not Found\r\nContent-Length: 17\r\n\r\n{\"code\":       404}");
+        return snprintf(
+            out, size,
+            "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 17\r\n\r\n{\"code\":       404}");
     }
     int step = workload->replicas > workload->available ? 1 : workload->replicas < workload->available ? -1 : 0;
     workload->available += stuck ? 0 : step;
@@ -65,8 +67,10 @@ static int workload_print(Workload *workload, const char *name, bool stuck, char
                  name, workload->generation, workload->version, workload->replicas, workload->generation,
                  workload->available, workload->available, workload->available ? ",\"availableReplicas\":" : "",
                  workload->available ? 1 : 0, workload->available);
-    return snprintf(out, size, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-                    length, body);
+    return snprintf(
+        out, size,
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+        length, body);
 }
 
 static void workload_apply(Api *api, Workload *workload, const char *request, const char *body)
@@ -111,11 +115,12 @@ static int api_answer(Api *api, const char *request, const char *body, char *out
     const char *path = strstr(request, place);
     if (!path || !strstr(request, "Authorization: Bearer token-of-the-kubelet\r\n")) {
         api_complain(api, "wrong path or token", request);
-        return snprintf(out, size, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
+        return snprintf(out, size, "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     }
     if (api->failures > 0) {
         api->failures--;
-        return snprintf(out, size, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+        return snprintf(out, size,
+                        "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     }
     path += strlen(place);
     bool canary = strncmp(path, "-canary", 7) == 0;
