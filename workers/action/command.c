@@ -201,11 +201,14 @@ static void job_begun(Action *action, Task *task)
 
 static void job_fence_read(CommandJob *job, const TaskEvent *event)
 {
+    const DeploymentCommand *command = &job->driving.command;
     if (err_is(event->err)) {
         job_leave(job);
         task_keep(job->driving.task, AGAIN_MS, event->err);
-    } else if (event->message == NULL || event->message->sequence != job->driving.command.fence_sequence) {
+    } else if (event->message == NULL || event->message->sequence != command->fence_sequence) {
         driver_fail(&job->driving, "fenced: the deployment went on");
+    } else if (command->not_after_ms != 0 && job->driving.task->unix_ms >= command->not_after_ms) {
+        driver_fail(&job->driving, "came too late"); /* we may have stood still since the fence was read */
     } else {
         job_drive(job);
     }
