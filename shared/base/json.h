@@ -15,9 +15,11 @@ typedef struct {
 } JsonWriter;
 
 JsonWriter json_writer(Buffer *out);
-void json_open(JsonWriter *writer, const char *key, char bracket); /* '{' or '['; key NULL inside an array or at the top */
-void json_close(JsonWriter *writer, char bracket);                 /* '}' or ']' */
-void json_put_string(JsonWriter *writer, const char *key, Str value);  /* escapes per RFC 8259; invalid UTF-8 becomes U+FFFD */
+void json_open(JsonWriter *writer, const char *key,
+               char bracket);                      /* '{' or '['; key NULL inside an array or at the top */
+void json_close(JsonWriter *writer, char bracket); /* '}' or ']' */
+void json_put_string(JsonWriter *writer, const char *key,
+                     Str value); /* escapes per RFC 8259; invalid UTF-8 becomes U+FFFD */
 void json_put_int(JsonWriter *writer, const char *key, int64_t value);
 void json_put_bool(JsonWriter *writer, const char *key, bool value);
 void json_put_null(JsonWriter *writer, const char *key);

@@ -23,9 +23,9 @@ Str str_from(const char *text); /* NULL gives the empty Str */
 bool str_equal(Str a, Str b);
 bool str_equal_ignore_case(Str a, Str b); /* ASCII only */
 bool str_starts_with(Str text, Str prefix);
-int str_compare(Str a, Str b);                /* bytewise, like memcmp, shorter first */
+int str_compare(Str a, Str b);                   /* bytewise, like memcmp, shorter first */
 Str str_slice(Str text, size_t from, size_t to); /* [from, to), both clamped to the text */
-Str str_trim(Str text);                       /* without spaces and tabs at both ends */
+Str str_trim(Str text);                          /* without spaces and tabs at both ends */
 
 /* Takes the text up to `separator` off the front of `rest`. False once rest is used up (rest->data == NULL).
  * "a..b" by '.' gives "a", "", "b". */

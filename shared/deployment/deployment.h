@@ -10,7 +10,7 @@
 #define DEPLOYMENT_REGIONS_MAX 32
 #define DEPLOYMENT_STAGES_MAX 12
 #define DEPLOYMENT_BODY_MAX (64 * 1024)
-#define DEPLOYMENT_SERVICE_MAX 63 /* a DNS label, as Kubernetes wants it */
+#define DEPLOYMENT_SERVICE_MAX 63  /* a DNS label, as Kubernetes wants it */
 #define DEPLOYMENT_VERSION_MAX 128 /* an OCI tag */
 
 typedef enum { ON_REGION_FAILURE_HALT = 0, ON_REGION_FAILURE_ROLLBACK_ALL, ON_REGION_FAILURE_CONTINUE } OnRegionFailure;
@@ -21,7 +21,7 @@ typedef struct {
     Str publisher;
     Str service;
     Str version;
-    Str image;    /* repository without tag; empty: the policy's prefix and the service */
+    Str image;                           /* repository without tag; empty: the policy's prefix and the service */
     Str regions[DEPLOYMENT_REGIONS_MAX]; /* in order */
     size_t region_count;
     Str strategy; /* "canary", "blue_green", "rolling", "immediate", or one of the policy document's own */

@@ -23,23 +23,23 @@ extern const int64_t judge_latency_bounds_ms[JUDGE_LATENCY_BUCKETS];
 /* Counts of one version in one region over one window. */
 typedef struct {
     uint64_t requests;
-    uint64_t errors;                              /* at most requests */
-    uint64_t latency[JUDGE_LATENCY_BUCKETS + 1];  /* not cumulative; their sum is what latency is known of */
+    uint64_t errors;                             /* at most requests */
+    uint64_t latency[JUDGE_LATENCY_BUCKETS + 1]; /* not cumulative; their sum is what latency is known of */
 } JudgeCounts;
 
 typedef struct {
-    int64_t error_limit_e4;       /* share in ten-thousandths: 500 is 5.0 % */
-    int64_t slow_limit_e4;        /* 100 is 1 %: p99 */
-    int64_t slow_ms;              /* 1000; one of the bounds, otherwise latency is inconclusive */
-    int64_t minimum_for_errors;   /* requests: 59 */
-    int64_t minimum_for_latency;  /* requests: 299 */
-    double early_alpha;           /* 0.005, for many looks */
-    double bound_alpha;           /* 0.05: bounds told at the end, and what marginal means */
-    double relative_alpha;        /* 0.01 */
-    int64_t relative_minimum;     /* requests on each side before it is compared: 100 */
-    int64_t error_effect_e4;      /* difference of shares at which it matters, ten-thousandths: 10 is 0.1 points */
-    double latency_effect;        /* P(canary slower than baseline) + ties/2 at which it matters: 0.60 */
-    bool relative_errors;         /* gate switched on */
+    int64_t error_limit_e4;      /* share in ten-thousandths: 500 is 5.0 % */
+    int64_t slow_limit_e4;       /* 100 is 1 %: p99 */
+    int64_t slow_ms;             /* 1000; one of the bounds, otherwise latency is inconclusive */
+    int64_t minimum_for_errors;  /* requests: 59 */
+    int64_t minimum_for_latency; /* requests: 299 */
+    double early_alpha;          /* 0.005, for many looks */
+    double bound_alpha;          /* 0.05: bounds told at the end, and what marginal means */
+    double relative_alpha;       /* 0.01 */
+    int64_t relative_minimum;    /* requests on each side before it is compared: 100 */
+    int64_t error_effect_e4;     /* difference of shares at which it matters, ten-thousandths: 10 is 0.1 points */
+    double latency_effect;       /* P(canary slower than baseline) + ties/2 at which it matters: 0.60 */
+    bool relative_errors;        /* gate switched on */
     bool relative_latency;
 } JudgeLimits;
 
@@ -48,31 +48,36 @@ JudgeLimits judge_limits_default(void);
 typedef enum { JUDGE_PASS = 0, JUDGE_MARGINAL, JUDGE_FAIL, JUDGE_INCONCLUSIVE } JudgeVerdictKind;
 const char *judge_verdict_name(JudgeVerdictKind kind);
 
-typedef enum { JUDGE_GATE_ERRORS = 0, JUDGE_GATE_LATENCY, JUDGE_GATE_RELATIVE_ERRORS, JUDGE_GATE_RELATIVE_LATENCY } JudgeGate;
+typedef enum {
+    JUDGE_GATE_ERRORS = 0,
+    JUDGE_GATE_LATENCY,
+    JUDGE_GATE_RELATIVE_ERRORS,
+    JUDGE_GATE_RELATIVE_LATENCY
+} JudgeGate;
 #define JUDGE_GATE_COUNT 4
 const char *judge_gate_name(JudgeGate gate); /* "error_rate", "p99_latency", "error_rate_vs_baseline", … */
 
 /* One gate's verdict with all that it was based on, so that a person can follow it. */
 typedef struct {
     JudgeVerdictKind verdict;
-    uint64_t bad;      /* errors, or requests slower than slow_ms */
+    uint64_t bad; /* errors, or requests slower than slow_ms */
     uint64_t total;
-    double share;      /* bad / total */
-    double lower;      /* one-sided bounds of the share, at the alpha that was used */
+    double share; /* bad / total */
+    double lower; /* one-sided bounds of the share, at the alpha that was used */
     double upper;
-    double limit;      /* of the share; relative gates: of the effect */
+    double limit;          /* of the share; relative gates: of the effect */
     double baseline_share; /* relative gates */
     uint64_t baseline_total;
-    double p_value;        /* relative gates */
-    double effect;         /* relative latency: P(canary slower) + ties/2; relative errors: difference of shares */
-    const char *reason;    /* static text, half a sentence */
+    double p_value;     /* relative gates */
+    double effect;      /* relative latency: P(canary slower) + ties/2; relative errors: difference of shares */
+    const char *reason; /* static text, half a sentence */
 } JudgeFinding;
 
 typedef struct {
     JudgeVerdictKind verdict; /* the worst of the gates: FAIL, then INCONCLUSIVE, then MARGINAL, then PASS */
     JudgeGate worst;          /* which gate it comes from */
     JudgeFinding findings[JUDGE_GATE_COUNT];
-    int worse_windows;        /* relative latency: windows in a row that were worse, this one included */
+    int worse_windows; /* relative latency: windows in a row that were worse, this one included */
 } JudgeVerdict;
 
 /* A look while the stage runs: FAIL on evidence, otherwise INCONCLUSIVE ("go on observing"). Relative gates never end a
@@ -91,6 +96,6 @@ JudgeVerdict judge_final(const JudgeLimits *limits, const JudgeCounts *canary, c
 double judge_binomial_lower(uint64_t bad, uint64_t total, double alpha);
 double judge_binomial_upper(uint64_t bad, uint64_t total, double alpha);
 double judge_two_proportions_p(uint64_t bad_a, uint64_t total_a, uint64_t bad_b, uint64_t total_b); /* a worse than b */
-double judge_mann_whitney_p(const JudgeCounts *a, const JudgeCounts *b, double *effect);            /* a slower than b */
+double judge_mann_whitney_p(const JudgeCounts *a, const JudgeCounts *b, double *effect); /* a slower than b */
 
 #endif

@@ -8,13 +8,14 @@
 extern const int64_t deployment_duration_bounds_ms[DEPLOYMENT_DURATION_BUCKETS];
 
 typedef struct {
-    uint64_t sequence; /* last message of DEPLOYMENT folded in */
+    uint64_t sequence;                        /* last message of DEPLOYMENT folded in */
     uint64_t status[DEPLOYMENT_STATUS_COUNT]; /* outcomes */
     uint64_t duration_sum_ms;                 /* of all outcomes but REJECTED */
     uint64_t duration_buckets[DEPLOYMENT_DURATION_BUCKETS + 1];
 } DeploymentKaizen;
 
-bool deployment_kaizen_outcome(DeploymentKaizen *kaizen, uint64_t sequence, DeploymentStatus status, int64_t duration_ms);
+bool deployment_kaizen_outcome(DeploymentKaizen *kaizen, uint64_t sequence, DeploymentStatus status,
+                               int64_t duration_ms);
 bool deployment_kaizen_other(DeploymentKaizen *kaizen, uint64_t sequence);
 
 typedef struct {

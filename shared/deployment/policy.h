@@ -15,9 +15,9 @@ typedef struct {
 } DeploymentStrategy;
 
 typedef struct {
-    char name[64];        /* one subject token */
-    int32_t capacity;     /* services that fit */
-    char driver[16];      /* "sandbox", "haproxy", "command", "kubernetes" */
+    char name[64];    /* one subject token */
+    int32_t capacity; /* services that fit */
+    char driver[16];  /* "sandbox", "haproxy", "command", "kubernetes" */
 } DeploymentRegionPolicy;
 
 /* No deployment begins between the two, except by name: service "" is all. */
@@ -56,21 +56,21 @@ typedef struct {
     DeploymentImage image;
     Str digest;
     struct {
-        int32_t services;         /* that run there now, this one not counted */
-        Str current_version;      /* of this service; empty: none */
+        int32_t services;    /* that run there now, this one not counted */
+        Str current_version; /* of this service; empty: none */
         Str current_digest;
-        bool current_healthy;     /* of the current version, where there is one */
-        bool known;               /* false: the region's state could not be read */
+        bool current_healthy;          /* of the current version, where there is one */
+        bool known;                    /* false: the region's state could not be read */
     } regions[DEPLOYMENT_REGIONS_MAX]; /* as in the signal */
     int64_t now_ms;
 } DeploymentFacts;
 
-/* Fills rejected, violations (all at once), plan, digest and regions of `decision`, whose signal is set, and image where
- * the caller left it empty. Durations, looks and the bake are scaled (half up, at least 1 ms of what is not 0), time-outs
- * and deadlines are not. With require_image a version that runs now must be pinned to be a rollback plan. Its Strs live
- * in the arena, the signal or the facts. Codes: image_not_found,
- * image_unknown, region_unknown, region_unreadable, capacity_exhausted, no_rollback_plan, unhealthy, frozen,
- * strategy_unknown (detail lists the known ones), already_running. */
+/* Fills rejected, violations (all at once), plan, digest and regions of `decision`, whose signal is set, and image
+ * where the caller left it empty. Durations, looks and the bake are scaled (half up, at least 1 ms of what is not 0),
+ * time-outs and deadlines are not. With require_image a version that runs now must be pinned to be a rollback plan. Its
+ * Strs live in the arena, the signal or the facts. Codes: image_not_found, image_unknown, region_unknown,
+ * region_unreadable, capacity_exhausted, no_rollback_plan, unhealthy, frozen, strategy_unknown (detail lists the known
+ * ones), already_running. */
 void deployment_evaluate(const DeploymentPolicy *policy, const DeploymentFacts *facts, Arena *arena,
                          DeploymentDecision *decision);
 

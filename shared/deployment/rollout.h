@@ -41,22 +41,22 @@ const char *rollout_phase_name(RolloutPhase phase);
 bool rollout_phase_is_final(RolloutPhase phase);
 
 typedef enum {
-    ROLLOUT_EVENT_STARTED = 1,     /* plan taken up; stage 0 begins */
-    ROLLOUT_EVENT_APPROVED,        /* by `who` */
-    ROLLOUT_EVENT_APPLIED,         /* the driver answered that the stage's weight is set */
-    ROLLOUT_EVENT_VERIFIED,        /* read back: `weight_percent` is really set; warm-up until `until_ms` */
-    ROLLOUT_EVENT_OBSERVING,       /* counting since at_ms, until `until_ms` */
-    ROLLOUT_EVENT_EXTENDED,        /* inconclusive: observing until `until_ms` */
-    ROLLOUT_EVENT_STAGE_PASSED,    /* with the verdict; next stage begins, or the bake until `until_ms` */
-    ROLLOUT_EVENT_PAUSED,          /* by `who`, or by the machine (who "judge") with why */
-    ROLLOUT_EVENT_RESUMED,         /* after a pause by the judge the stage is observed once more from its beginning */
-    ROLLOUT_EVENT_PROMOTED,        /* by order of `who` this stage (with `full`: this and all others) passes unjudged
-                                    * as soon as its weight is verified; ends a pause; `full` also skips approvals */
-    ROLLOUT_EVENT_ROLLBACK_BEGUN,  /* with `cause`, why and, when judged, the verdict */
+    ROLLOUT_EVENT_STARTED = 1,    /* plan taken up; stage 0 begins */
+    ROLLOUT_EVENT_APPROVED,       /* by `who` */
+    ROLLOUT_EVENT_APPLIED,        /* the driver answered that the stage's weight is set */
+    ROLLOUT_EVENT_VERIFIED,       /* read back: `weight_percent` is really set; warm-up until `until_ms` */
+    ROLLOUT_EVENT_OBSERVING,      /* counting since at_ms, until `until_ms` */
+    ROLLOUT_EVENT_EXTENDED,       /* inconclusive: observing until `until_ms` */
+    ROLLOUT_EVENT_STAGE_PASSED,   /* with the verdict; next stage begins, or the bake until `until_ms` */
+    ROLLOUT_EVENT_PAUSED,         /* by `who`, or by the machine (who "judge") with why */
+    ROLLOUT_EVENT_RESUMED,        /* after a pause by the judge the stage is observed once more from its beginning */
+    ROLLOUT_EVENT_PROMOTED,       /* by order of `who` this stage (with `full`: this and all others) passes unjudged
+                                   * as soon as its weight is verified; ends a pause; `full` also skips approvals */
+    ROLLOUT_EVENT_ROLLBACK_BEGUN, /* with `cause`, why and, when judged, the verdict */
     ROLLOUT_EVENT_ROLLBACK_APPLIED,
-    ROLLOUT_EVENT_TRY_FAILED,      /* a command failed or did something else than said; will be tried again */
-    ROLLOUT_EVENT_SUCCEEDED,       /* bake over, or the stages are through without a bake */
-    ROLLOUT_EVENT_ENDED,           /* `phase` is the final phase, with why */
+    ROLLOUT_EVENT_TRY_FAILED, /* a command failed or did something else than said; will be tried again */
+    ROLLOUT_EVENT_SUCCEEDED,  /* bake over, or the stages are through without a bake */
+    ROLLOUT_EVENT_ENDED,      /* `phase` is the final phase, with why */
 } RolloutEventKind;
 const char *rollout_event_name(RolloutEventKind kind); /* "started", "stage_passed", … */
 
@@ -84,9 +84,9 @@ typedef struct {
     Str why;
     bool judged;
     JudgeVerdict verdict;
-    JudgeCounts canary;     /* with judged: what it was judged on */
+    JudgeCounts canary; /* with judged: what it was judged on */
     JudgeCounts baseline;
-    Str query;              /* with judged: what was asked of the health source */
+    Str query;               /* with judged: what was asked of the health source */
     uint64_t order_sequence; /* last control of the ledger that was heard when this event was made; the shell's */
 } RolloutEvent;
 
@@ -95,22 +95,22 @@ typedef struct {
     int32_t stage;
     bool paused;
     int64_t paused_at_ms;
-    bool paused_by_judge;      /* resuming observes once more */
-    int64_t since_ms;          /* when the phase, or the present try of its command, began */
-    int64_t until_ms;          /* warm-up's, observing's or bake's end; of a command: not tried before */
-    int64_t extended_ms;       /* of this stage, so far */
-    int64_t progress_at_ms;    /* last event that was progress */
-    int64_t paused_total_ms;   /* since progress_at_ms */
-    int32_t tries;             /* that failed: of this stage's commands, or of the rollback's */
-    int32_t worse_windows;     /* relative latency: of the stages before, in a row; an extension is no new window */
+    bool paused_by_judge;    /* resuming observes once more */
+    int64_t since_ms;        /* when the phase, or the present try of its command, began */
+    int64_t until_ms;        /* warm-up's, observing's or bake's end; of a command: not tried before */
+    int64_t extended_ms;     /* of this stage, so far */
+    int64_t progress_at_ms;  /* last event that was progress */
+    int64_t paused_total_ms; /* since progress_at_ms */
+    int32_t tries;           /* that failed: of this stage's commands, or of the rollback's */
+    int32_t worse_windows;   /* relative latency: of the stages before, in a row; an extension is no new window */
     int32_t stages_passed;
-    int32_t weight_percent;    /* last verified; 0 at first */
-    bool promote;              /* this stage passes once its weight is verified */
-    bool promote_full;         /* and all others */
+    int32_t weight_percent; /* last verified; 0 at first */
+    bool promote;           /* this stage passes once its weight is verified */
+    bool promote_full;      /* and all others */
     RolloutCause cause;
     int64_t started_ms;
     int64_t ended_ms;
-    uint64_t events;           /* folded so far */
+    uint64_t events; /* folded so far */
 } Rollout;
 
 typedef enum {
@@ -159,7 +159,8 @@ typedef enum {
     ROLLOUT_ORDER_SUPERSEDE,    /* only before anything was applied */
 } RolloutOrder;
 const char *rollout_order_name(RolloutOrder order);
-bool rollout_order_parse(Str name, RolloutOrder *order); /* "pause", "resume", "promote", "promote_full", "abort", "approve" */
+bool rollout_order_parse(Str name,
+                         RolloutOrder *order); /* "pause", "resume", "promote", "promote_full", "abort", "approve" */
 
 typedef struct {
     RolloutHeardKind kind;
@@ -168,7 +169,7 @@ typedef struct {
     bool impossible;        /* trying again cannot help */
     int32_t weight_percent; /* as read back; -1: not known */
     /* HEALTH; both sides at every look, because an answer that comes after the stage's end is taken for the last: */
-    bool have_canary;       /* false: no data (missing series, NaN, source down), why says which */
+    bool have_canary; /* false: no data (missing series, NaN, source down), why says which */
     bool have_baseline;
     JudgeCounts canary;
     JudgeCounts baseline;
@@ -176,7 +177,7 @@ typedef struct {
     /* ORDER: */
     RolloutOrder order;
     Str who;
-    Str why;                /* also of a failed RESULT and of missing HEALTH */
+    Str why; /* also of a failed RESULT and of missing HEALTH */
 } RolloutHeard;
 
 Rollout rollout_make(void);

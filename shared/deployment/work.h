@@ -40,8 +40,8 @@ typedef struct {
     Str previous_version;
     Str previous_digest;
     int32_t weight_percent;
-    int64_t not_before_ms; /* 0: at once */
-    int64_t not_after_ms;  /* 0: no bound */
+    int64_t not_before_ms;   /* 0: at once */
+    int64_t not_after_ms;    /* 0: no bound */
     uint64_t fence_sequence; /* last sequence of the deployment's events when it was given; 0: no fence */
 } DeploymentCommand;
 

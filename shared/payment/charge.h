@@ -60,9 +60,9 @@ typedef enum {
 typedef struct {
     ChargeStep step;
     int64_t wait_ms;
-    PaymentStatus status;    /* with FINISH */
-    const char *failure;     /* with FINISH and FAILED, as PaymentOutcome.failure; static text */
-    int64_t retry_after_ms;  /* with FINISH and breaker_open */
+    PaymentStatus status;   /* with FINISH */
+    const char *failure;    /* with FINISH and FAILED, as PaymentOutcome.failure; static text */
+    int64_t retry_after_ms; /* with FINISH and breaker_open */
 } ChargeMove;
 
 /* `random` is any 32 bits, for the jitter of waits (between half of the backoff and all of it). */

@@ -49,7 +49,7 @@ typedef struct {
 } FraudFacts;
 
 typedef struct {
-    int32_t points;                      /* sum over the checks that hit */
+    int32_t points;                        /* sum over the checks that hit */
     int32_t hit_points[FRAUD_CHECK_COUNT]; /* 0: did not hit */
     bool rejected;
 } FraudVerdict;

@@ -16,9 +16,9 @@ typedef struct {
     uint64_t andon_sequence;   /* last message of ANDON folded in */
     uint64_t signals;
     uint64_t approved;
-    uint64_t status[PAYMENT_STATUS_COUNT]; /* outcomes by PaymentStatus */
-    uint64_t fraud_checks[FRAUD_CHECK_COUNT]; /* hits in rejected outcomes */
-    uint64_t duration_sum_ms;                 /* over all outcomes */
+    uint64_t status[PAYMENT_STATUS_COUNT];                   /* outcomes by PaymentStatus */
+    uint64_t fraud_checks[FRAUD_CHECK_COUNT];                /* hits in rejected outcomes */
+    uint64_t duration_sum_ms;                                /* over all outcomes */
     uint64_t duration_buckets[PAYMENT_DURATION_BUCKETS + 1]; /* not cumulative */
     uint64_t breaker_trips;
 } PaymentKaizen;

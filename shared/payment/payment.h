@@ -40,11 +40,11 @@ typedef struct {
     PaymentSignal signal;
     FraudFacts facts;
     FraudVerdict verdict;
-    uint64_t policy_revision;  /* of the KV bucket tai_policy */
-    uint64_t signal_sequence;  /* of the signal in the ledger */
-    int64_t decided_ms;        /* Unix time */
-    int64_t deadline_ms;       /* Unix time; from then on no charge is begun */
-    bool fresh;                /* the transaction id cannot have been used before (made by us for this signal alone) */
+    uint64_t policy_revision; /* of the KV bucket tai_policy */
+    uint64_t signal_sequence; /* of the signal in the ledger */
+    int64_t decided_ms;       /* Unix time */
+    int64_t deadline_ms;      /* Unix time; from then on no charge is begun */
+    bool fresh;               /* the transaction id cannot have been used before (made by us for this signal alone) */
 } PaymentDecision;
 
 typedef enum {
@@ -77,7 +77,7 @@ typedef struct {
     Str merchant_id;
     Money money;
     PaymentStatus status;
-    Str failure;        /* why FAILED: "breaker_open", "gateway_refused", "gateway_unreachable", "deadline_exceeded" */
+    Str failure; /* why FAILED: "breaker_open", "gateway_refused", "gateway_unreachable", "deadline_exceeded" */
     int64_t retry_after_ms; /* with breaker_open: when it may be worth trying again, from timestamp_ms */
     FraudVerdict verdict;
     uint64_t policy_revision;

@@ -9,8 +9,8 @@ typedef struct Loop Loop;
 
 /* Something with a descriptor and a deadline of its own (a bus, a store, an HTTP daemon). */
 typedef struct {
-    int descriptor;                         /* dispatched when readable; may be an epoll descriptor */
-    int64_t (*deadline_ms)(void *context);  /* dispatched when this is reached; monotonic ms, TIMER_NEVER: none */
+    int descriptor;                        /* dispatched when readable; may be an epoll descriptor */
+    int64_t (*deadline_ms)(void *context); /* dispatched when this is reached; monotonic ms, TIMER_NEVER: none */
     void (*dispatch)(void *context, int64_t now_ms);
     void *context;
 } LoopSource;

@@ -105,7 +105,7 @@ static void service_stats(void *context, const BusDelivery *request)
 static Err service_subscribe(Worker *worker, const char *verb, BusMessageCallback *callback)
 {
     char subject[128];
-    BusSubscription *unused; /* stands as long as the connection */
+    BusSubscription *unused;               /* stands as long as the connection */
     for (int form = 0; form < 3; form++) { /* all services, those of our name, this process */
         Buffer text = buffer_over(subject, sizeof(subject));
         buffer_print(&text, "$SRV.%s", verb);

@@ -90,7 +90,12 @@ static void named_make(NamedSettings *named, const Worker *worker)
     }
     Buffer name = buffer_over(named->drain_name, SETTING_NAME_MAX);
     buffer_print(&name, "%s.drain_ms", worker->spec->name);
-    named->drain = (Setting){named->drain_name, SETTING_INTEGER, RUNTIME(drain_ms), "25000", 0, MAX_MS,
+    named->drain = (Setting){named->drain_name,
+                             SETTING_INTEGER,
+                             RUNTIME(drain_ms),
+                             "25000",
+                             0,
+                             MAX_MS,
                              "how long SIGTERM waits for work in progress, ms"};
 }
 

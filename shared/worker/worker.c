@@ -176,8 +176,8 @@ static Err worker_open_bus(Worker *worker)
         },
         &worker->bus);
     if (!err_is(err)) {
-        loop_add(worker->loop, (LoopSource){bus_descriptor(worker->bus), source_bus_deadline, source_bus_dispatch,
-                                            worker->bus});
+        loop_add(worker->loop,
+                 (LoopSource){bus_descriptor(worker->bus), source_bus_deadline, source_bus_dispatch, worker->bus});
     }
     return err;
 }
@@ -204,8 +204,8 @@ static Err worker_open_http(Worker *worker)
 {
     Err err = http_open(&(HttpOptions){.user_agent = STR("tai/" TAI_VERSION)}, &worker->http);
     if (!err_is(err)) {
-        loop_add(worker->loop, (LoopSource){http_descriptor(worker->http), source_http_deadline, source_http_dispatch,
-                                            worker->http});
+        loop_add(worker->loop,
+                 (LoopSource){http_descriptor(worker->http), source_http_deadline, source_http_dispatch, worker->http});
     }
     return err;
 }

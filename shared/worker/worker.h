@@ -18,20 +18,20 @@ typedef struct Worker Worker;
 /* A lane: a durable consumer that all workers of its name share. Its settings are
  * <process>.lanes.<name>.{wip, slots, ack_wait_ms, max_tries}; of a second lane of the same name, by its domain. */
 typedef struct {
-    const char *stream;   /* "PAYMENT" */
-    const char *name;     /* of the consumer: "charge" */
-    const char *filter;   /* "tai.payment.decision.approved" */
-    const char *domain;   /* "payment": dead letters go to tai.dead.<domain>.<name> */
+    const char *stream; /* "PAYMENT" */
+    const char *name;   /* of the consumer: "charge" */
+    const char *filter; /* "tai.payment.decision.approved" */
+    const char *domain; /* "payment": dead letters go to tai.dead.<domain>.<name> */
     TaskStep *step;
-    int64_t wip;          /* default of MaxAckPending, over all workers */
-    int64_t slots;        /* default of tasks at once in this process, at most wip */
-    int64_t max_tries;    /* default: deliveries before a message is buried unseen */
+    int64_t wip;           /* default of MaxAckPending, over all workers */
+    int64_t slots;         /* default of tasks at once in this process, at most wip */
+    int64_t max_tries;     /* default: deliveries before a message is buried unseen */
     size_t body_max_bytes; /* a longer body is buried unseen */
 } WorkerLane;
 
 typedef struct {
-    const char *name;    /* "policy": the program is tai-policy */
-    const char *manual;  /* text of --help, ahead of the settings */
+    const char *name;   /* "policy": the program is tai-policy */
+    const char *manual; /* text of --help, ahead of the settings */
     const WorkerLane *lanes;
     size_t lane_count;
     const Setting *settings; /* of its own, filled into `config` */

@@ -35,8 +35,8 @@ static void gate_announce(Gate *gate)
     json_put_string(&json, "state", str_from(breaker_state_name(gate->breaker.state)));
     json_put_int(&json, "generation", (int64_t)gate->breaker.generation);
     json_close(&json, '}');
-    bus_publish(worker_bus(gate->worker), &(BusMessage){.subject = buffer_str(&subject_text),
-                                                        .body = buffer_str(&body_text)});
+    bus_publish(worker_bus(gate->worker),
+                &(BusMessage){.subject = buffer_str(&subject_text), .body = buffer_str(&body_text)});
 }
 
 static void gate_repeat(void *context)
