@@ -14,6 +14,10 @@ void run_command_result(Run *run, const DeploymentResult *result)
     run->command_id[0] = '\0';
     run->busy = false;
     loop_timer_clear(run->rollouts->loop, &run->timer);
+    if (run->ending) {
+        run_finish_result(run, result);
+        return;
+    }
     run_hear(run, &(RolloutHeard){
                       .kind = ROLLOUT_HEARD_RESULT,
                       .succeeded = result->succeeded,

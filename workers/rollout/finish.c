@@ -10,6 +10,8 @@
 
 /* Who restores a region because a later one failed. */
 #define SEQUENCE_WHO "sequence"
+/* All traffic is on the new version already: a finish that cannot be done is told, not waited for. */
+#define FINISH_TRIES 10
 
 /* --- results ----------------------------------------------------------------------------------------------------- */
 
@@ -246,21 +248,39 @@ static void finish_follow(Run *run)
     }
 }
 
-/* After the bake the previous version may go. */
+/* The new version takes the place of the one before, and only then the lane is free: the next rollout must find the
+ * stable side where the traffic is. Going back later is a rollback to the version before, by its name. */
 static void finish_previous(Run *run)
 {
-    Arena *arena = &run->arena;
-    DeploymentCommand command = run_command_make(run, ROLLOUT_COMMAND_FINISH);
-    command.command_id = arena_print(arena, STR_FMT ".%s.finish", STR_ARG(run_id(run)), run->label);
-    command.weight_percent = 100;
-    command.not_before_ms = run->state.ended_ms + run->bake_ms;
-    BusMessage message = {
-        .subject = arena_print(arena, "tai.deployment.command." STR_FMT, STR_ARG(command.region)),
-        .body = wire_encode_deployment_command(arena, &command),
+    run->need = (RolloutNeed){
+        .kind = ROLLOUT_NEED_COMMAND,
+        .command = ROLLOUT_COMMAND_FINISH,
+        .weight_percent = 100,
+        .attempt = run->finish_tries,
     };
-    bus_message_add(&message, BUS_HEADER_MSG_ID, command.command_id);
-    bus_message_pass_on(&message, &run->delivery, BUS_HEADER_TRACE);
-    finish_store(run, &message, finish_follow);
+    run_command(run);
+}
+
+static void finish_again(void *context)
+{
+    finish_previous(context);
+}
+
+void run_finish_result(Run *run, const DeploymentResult *result)
+{
+    if (result->succeeded) {
+        finish_follow(run);
+        return;
+    }
+    Err why = err_retry("finish: " STR_FMT, STR_ARG(str_slice(result->detail, 0, 100)));
+    if (result->impossible || ++run->finish_tries >= FINISH_TRIES) {
+        log_event(
+            run->rollouts->log, LOG_ERROR, "not_finished",
+            LOG_FIELDS(log_text("deployment_id", run_id(run)), log_text("region", run_region(run)), log_why(&why)));
+        finish_follow(run);
+        return;
+    }
+    run_retry(run, finish_again, why);
 }
 
 /* --- what runs there now -------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ struct Run {
     bool busy;          /* an event is being stored, a command or a look is under way: nothing new is begun */
     bool orders_hinted; /* controls arrived while busy */
     bool ending;
+    int32_t finish_tries;
     bool ours_runs; /* a restoring run: this deployment's version runs in the region */
     bool closed;
     Str superseded_by;
@@ -79,6 +80,7 @@ void run_alert_event(Run *run, const Rollout *before);
 
 /* finish.c */
 void run_finish(void *run);
+void run_finish_result(Run *run, const DeploymentResult *result);
 
 /* orders.c */
 void run_read_orders(Run *run, void (*then)(Run *run));
