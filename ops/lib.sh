@@ -6,7 +6,7 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 export PATH HOME=${HOME:-/tmp}
-programs=(tai-sandbox tai-policy tai-action tai-metrics tai-gateway)
+programs=(tai-sandbox tai-policy tai-action tai-rollout tai-metrics tai-gateway)
 
 say() {
     printf '%s\n' "$*"
@@ -30,12 +30,13 @@ print_manual() {
 
 # --- settings -------------------------------------------------------------------------------------------------------
 
-declare -A port=([gateway]=3001 [nats]=4222 [monitor]=8222 [redis]=6379 [sandbox]=12111)
-declare -A port_purpose=([gateway]='HTTP of the payment system' [nats]='nats-server' [monitor]="nats-server's monitoring"
-    [redis]='redis-server' [sandbox]='the sandbox payment gateway')
-port_order=(gateway nats monitor redis sandbox)
-declare -A workers=([policy]=1 [action]=1 [metrics]=1)
-worker_order=(policy action metrics)
+declare -A port=([gateway]=3001 [deployments]=3002 [nats]=4222 [monitor]=8222 [redis]=6379 [sandbox]=12111)
+declare -A port_purpose=([gateway]='HTTP of the payment system' [deployments]='HTTP of the deployment system'
+    [nats]='nats-server' [monitor]="nats-server's monitoring" [redis]='redis-server'
+    [sandbox]='the sandbox payment gateway, cluster and registry')
+port_order=(gateway deployments nats monitor redis sandbox)
+declare -A workers=([policy]=1 [action]=1 [rollout]=1 [metrics]=1)
+worker_order=(policy action rollout metrics)
 listen=127.0.0.1
 data=$root/run
 bin=
@@ -112,6 +113,13 @@ port_holder() {
     else
         printf 'taken'
     fi
+}
+
+# url_of port: of one of the stack's HTTP ports, as this machine reaches it.
+url_of() {
+    local host=$listen
+    [[ $host != 0.0.0.0 ]] || host=127.0.0.1
+    printf 'http://%s:%s' "$host" "${port[$1]}"
 }
 
 # --- packages -------------------------------------------------------------------------------------------------------
@@ -246,7 +254,7 @@ stop_stack() {
     for file in "$data"/pid/*; do
         name=${file##*/}
         case $name in
-        policy* | action* | metrics*) lanes+=("$name") ;;
+        policy* | action* | rollout* | metrics*) lanes+=("$name") ;;
         esac
     done
     stop_processes 20 gateway
