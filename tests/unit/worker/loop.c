@@ -148,8 +148,9 @@ Test(loop, a_source_that_stays_readable_does_not_starve_timers)
     source_add(loop, &source);
     source_wake(&source);
     loop_timer_set(loop, &timer, 5);
-    for (int turns = 0; rung == 0; turns++) {
-        cr_assert_lt(turns, 10000000);
+    int turns = 0;
+    while (rung == 0) {
+        cr_assert_lt(turns++, 10000000);
         loop_turn(loop, LONG_MS);
     }
     close(source.event);
