@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # rollout.sh - what ops/up and ops/demo share: posting a deployment and following it on the terminal. Sourced after
-# lib.sh. The deployment system is at url_of deployments.
+# lib.sh; the deployment system is at url_of deployments.
 
 # deploy_post json: sets deployment_id and deployment_json, the answer; false where it was not taken.
 deploy_post() {
@@ -9,37 +9,71 @@ deploy_post() {
     answer=$(curl -sS -m 20 -w '\n%{http_code}' -X POST "$(url_of deployments)/deploy" -H 'Prefer: wait=0' \
         -H 'Content-Type: application/json' -d "$1") || fail 'the gateway did not answer'
     code=${answer##*$'\n'} deployment_json=${answer%$'\n'*}
-    say "-> $code"
     deployment_id=$(jq -r '.deployment_id // empty' <<<"$deployment_json" 2>/dev/null) || deployment_id=
+    say "-> $code $deployment_id"
     [[ $deployment_id && $code == 20[0-2] ]]
 }
 
-# An event as a line: time, region, what, stage, weight, why; and the gates that did not pass with their counts.
+# deploy_order json: a control order for deployment_id.
+deploy_order() {
+    say "POST /deployments/$deployment_id/control $1"
+    curl -sS -m 10 -o /dev/null -w '-> %{http_code}\n' -X POST "$(url_of deployments)/deployments/$deployment_id/control" \
+        -H 'Content-Type: application/json' -d "$1"
+}
+
+# An event as a line: time, region, what, stage, weight, verdict with its counts, who, why. Where a verdict is no pass,
+# each gate that had requests explains itself: counts, share, bounds, limit.
 # shellcheck disable=SC2016  # jq's variables
 rollout_line='
+    def percent: if . == null then "?" else "\((. * 10000 | round) / 100) %" end;
+    def finding: "            \(.gate): \(.verdict), \(.bad) of \(.total) = \(.share | percent)"
+        + ", bounds \(.lower | percent) to \(.upper | percent), limit \(.limit | percent)"
+        + (if .baseline_total then ", baseline \(.baseline_share | percent) of \(.baseline_total)" else "" end)
+        + (if (.reason // "") != "" then " (\(.reason))" else "" end);
     "  \(.at[11:19])  \(.region)  \(.event)"
     + (if .stage then "  \(.stage)" else "" end)
     + (if .weight_percent != null then "  \(.weight_percent) %" else "" end)
+    + (if .verdict then "  \(.verdict.verdict): \(.canary.errors) errors in \(.canary.requests) requests" else "" end)
     + (if .who then "  by \(.who)" else "" end)
-    + (if (.why // "") != "" then "  \(.why)" else "" end)'
+    + (if (.why // "") != "" then "  (\(.why))" else "" end),
+    (if .verdict and .verdict.verdict != "pass" then
+        .verdict.findings[] | select((.total // 0) > 0) | finding else empty end)'
 
-# deploy_follow: a line for each event of deployment_id as it comes, until its outcome stands: deployment_outcome.
 follow_seconds=120
+
+# deploy_follow [event]: a line for each event of deployment_id as it comes, until the first of this kind or until its
+# outcome stands, in deployment_outcome; false where neither came in follow_seconds.
 deploy_follow() {
-    local url seen=0 outcome='' until=$((SECONDS + follow_seconds)) events
-    url=$(url_of deployments)/deployments/$deployment_id
-    while [[ -z $outcome ]] && ((SECONDS < until)); do
-        outcome=$(curl -sS -m 10 "$url" 2>/dev/null | jq -c '.outcome // empty' 2>/dev/null) || outcome=
-        events=$(curl -sS -m 10 "$url/events" 2>/dev/null) || events='[]'
-        jq -r --argjson seen "$seen" ".[] | select(.sequence > \$seen) | $rollout_line" <<<"$events" 2>/dev/null || true
-        seen=$(jq -r --argjson seen "$seen" '[.[].sequence, $seen] | max' <<<"$events" 2>/dev/null) || seen=0
-        [[ $outcome ]] || sleep 0.3
+    local line kind feed curl_pid until=${1:-} status=1
+    deployment_outcome=
+    exec {feed}< <(exec curl -sSN -m "$follow_seconds" -H 'Accept: text/event-stream' \
+        "$(url_of deployments)/deployments/$deployment_id/events" 2>/dev/null)
+    curl_pid=$!
+    while IFS= read -r -u "$feed" line; do
+        [[ $line == data:* ]] || continue
+        jq -r "$rollout_line" <<<"${line#data: }"
+        kind=$(jq -r .event <<<"${line#data: }")
+        if [[ $kind == "$until" ]] || { [[ $kind == ended || $kind == succeeded ]] && deploy_is_over; }; then
+            status=0
+            break
+        fi
     done
-    if [[ -z $outcome ]]; then
-        say "not over after $follow_seconds s: curl $url"
-        return 1
-    fi
-    deployment_outcome=$outcome
+    kill "$curl_pid" 2>/dev/null || true
+    exec {feed}<&-
+    ((status == 0)) || say "not over after $follow_seconds s: see $(url_of deployments)/deployments/$deployment_id"
+    return "$status"
+}
+
+# deploy_is_over: after a region's end the next one may begin; the outcome of the last one follows a moment later.
+deploy_is_over() {
+    local try
+    for ((try = 0; try < 10; try++)); do
+        deployment_outcome=$(curl -sS -m 10 "$(url_of deployments)/deployments/$deployment_id" |
+            jq -c '.outcome // empty') || return 1
+        [[ -z $deployment_outcome ]] || return 0
+        sleep 0.1
+    done
+    return 1
 }
 
 deploy_outcome() {
