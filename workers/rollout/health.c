@@ -180,14 +180,24 @@ static bool counter_growth(const Asking *asking, int query, Str version, Str le,
 {
     double until = 0;
     double since = 0;
-    if (!sample_find(asking, query, 1, version, le, &until) || !isfinite(until)) {
+    if (!sample_find(asking, query, 1, version, le, &until) || !isfinite(until) || until < 0) {
         return false;
     }
-    if (!sample_find(asking, query, 0, version, le, &since) || !isfinite(since) || since > until) {
-        since = 0;
+    if (sample_find(asking, query, 0, version, le, &since)) {
+        if (!isfinite(since)) {
+            return false;
+        }
+        since = since > until ? 0 : since;
     }
     *growth = (uint64_t)llround(until - since);
     return true;
+}
+
+/* Whether a series is there at the window's end at all, whatever its value. */
+static bool series_stands(const Asking *asking, int query, Str version)
+{
+    double value = 0;
+    return sample_find(asking, query, 1, version, (Str){0}, &value);
 }
 
 static int bucket_for_ms(double le_ms)
@@ -228,8 +238,10 @@ static bool prometheus_counts(const Asking *asking, Str version, JudgeCounts *co
     if (!counter_growth(asking, 0, version, (Str){0}, &counts->requests)) {
         return false;
     }
-    if (!counter_growth(asking, 1, version, (Str){0}, &counts->errors)) {
+    if (!series_stands(asking, 1, version)) {
         counts->errors = 0; /* no error was ever counted: the series is not there yet */
+    } else if (!counter_growth(asking, 1, version, (Str){0}, &counts->errors)) {
+        return false; /* it is there and is no number: never a pass */
     }
     prometheus_latency(asking, version, counts);
     return true;
@@ -237,8 +249,7 @@ static bool prometheus_counts(const Asking *asking, Str version, JudgeCounts *co
 
 static const char *prometheus_missing(const Asking *asking)
 {
-    double value = 0;
-    return sample_find(asking, 0, 1, asking->window.version, (Str){0}, &value) ? "NaN" : "no series";
+    return series_stands(asking, 0, asking->window.version) ? "no finite number (NaN)" : "no series";
 }
 
 static void prometheus_finish(Asking *asking)
