@@ -22,11 +22,6 @@ struct Lane {
     char region[64];
 };
 
-Str lane_region(const Lane *lane)
-{
-    return str_from(lane->region);
-}
-
 void lane_is_free(Lane *lane)
 {
     if (lane->pull != NULL && !worker_is_draining(lane->rollouts->worker)) {

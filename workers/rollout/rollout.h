@@ -47,10 +47,8 @@ typedef struct {
 
 /* lane.c: the regions of the policy document, each a consumer with one message in work. */
 MUST_USE Err lanes_open(Rollouts *rollouts);
-void lanes_drain(Rollouts *rollouts);
 void lanes_close(Rollouts *rollouts);
 void lane_is_free(Lane *lane); /* its run is over: it may take the next one */
-Str lane_region(const Lane *lane);
 
 /* run.c: one deployment in one region, from its message to its ack. */
 void run_open(Rollouts *rollouts, Lane *lane, BusDelivery *delivery); /* the delivery becomes the run's */

@@ -68,6 +68,11 @@ void run_retry(Run *run, void (*ring)(void *run), Err why); /* in a second */
 /* Gives everything back. `ack`: the work is done; otherwise the message comes again, here or elsewhere. */
 void run_close(Run *run, bool ack);
 
+/* takeover.c */
+void run_take_over(void *run);   /* all of it */
+void run_read_events(void *run); /* from the events on: what was stored is not certain */
+void run_note_why(Run *run, const RolloutEvent *event);
+
 /* command.c */
 void run_command(Run *run);
 DeploymentCommand run_command_make(const Run *run, RolloutCommand kind); /* what, not how much nor until when */
