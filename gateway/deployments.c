@@ -8,6 +8,8 @@
 #include "shared/wire/deployment.h"
 
 #define QUERY_MAX 1024
+#define LOOK_UP_TIMES 5
+#define LOOK_UP_AGAIN_MS 150
 
 static bool deployments_id_is_good(Request *request)
 {
@@ -16,6 +18,39 @@ static bool deployments_id_is_good(Request *request)
         return false;
     }
     return true;
+}
+
+/* --- what is known ------------------------------------------------------------------------------------------------ */
+
+static void look_up_ask(void *context);
+
+static void look_up_answered(void *context, Err err, const BusDelivery *reply)
+{
+    Request *request = context;
+    if (!request_is_back(request)) {
+        return;
+    }
+    LookUp *look_up = &request->look_up;
+    if (!err_is(err) && reply->body.length == 0 && ++look_up->times < LOOK_UP_TIMES) {
+        request->pause = timer_make(look_up_ask, request);
+        loop_timer_set(request->gateway->loop, &request->pause, LOOK_UP_AGAIN_MS);
+        return;
+    }
+    look_up->found(request, err, err_is(err) ? (Str){0} : arena_copy(&request->arena, reply->body));
+}
+
+static void look_up_ask(void *context)
+{
+    Request *request = context;
+    request_ask(request, &(BusMessage){.subject = STR("tai.query.deployment.get"), .body = request->id},
+                look_up_answered);
+}
+
+/* The metrics worker may be a moment behind the ledger: the Location of a fresh 202 must not be 404. */
+void deployments_look_up(Request *request, void (*found)(Request *request, Err err, Str known))
+{
+    request->look_up.found = found;
+    look_up_ask(request);
 }
 
 /* --- the list ----------------------------------------------------------------------------------------------------- */
@@ -79,29 +114,24 @@ static void deployments_no_outcome(Request *request, const Err *why)
     problem_answer(request, PROBLEM_UNAVAILABLE, "no metrics worker answers, and there is no outcome yet");
 }
 
-static void deployments_got(void *context, Err err, const BusDelivery *reply)
+static void deployments_got(Request *request, Err err, Str known)
 {
-    Request *request = context;
-    if (!request_is_back(request)) {
-        return;
-    }
     if (err_is(err)) {
         request->watch.found = deployments_outcome;
         request->watch.absent = deployments_no_outcome;
         watch_prepare(request, STR("DEPLOYMENT"), deployment_outcome_subject(request, request->id));
         watch_look(request);
-    } else if (reply->body.length == 0) {
+    } else if (known.length == 0) {
         problem_answer(request, PROBLEM_NOT_FOUND, "no deployment has this id");
     } else {
-        request_answer(request, 200, MEDIA_JSON, arena_copy(&request->arena, reply->body));
+        request_answer(request, 200, MEDIA_JSON, known);
     }
 }
 
 void deployments_get(Request *request)
 {
     if (deployments_id_is_good(request)) {
-        request_ask(request, &(BusMessage){.subject = STR("tai.query.deployment.get"), .body = request->id},
-                    deployments_got);
+        deployments_look_up(request, deployments_got);
     }
 }
 
@@ -137,13 +167,9 @@ static void control_publish(Request *request)
 
 /* An order for a deployment that is not there is most likely a slip of the pen; one for a deployment that nobody can
  * tell about right now is taken. */
-static void control_known(void *context, Err err, const BusDelivery *reply)
+static void control_known(Request *request, Err err, Str known)
 {
-    Request *request = context;
-    if (!request_is_back(request)) {
-        return;
-    }
-    if (!err_is(err) && reply->body.length == 0) {
+    if (!err_is(err) && known.length == 0) {
         problem_answer(request, PROBLEM_NOT_FOUND, "no deployment has this id");
         return;
     }
@@ -153,7 +179,7 @@ static void control_known(void *context, Err err, const BusDelivery *reply)
 static void control_no_outcome(Request *request, const Err *why)
 {
     (void)why;
-    request_ask(request, &(BusMessage){.subject = STR("tai.query.deployment.get"), .body = request->id}, control_known);
+    deployments_look_up(request, control_known);
 }
 
 /* A success may still be gone back from, for as long as the version before is kept: the rollout worker knows. */

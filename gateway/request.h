@@ -47,6 +47,12 @@ typedef struct {
     bool close; /* the connection ends with this answer */
 } Answer;
 
+/* A question to the metrics worker, asked again while it knows nothing (deployments.c). */
+typedef struct {
+    int times;
+    void (*found)(Request *, Err err, Str known);
+} LookUp;
+
 struct Request {
     Gateway *gateway;
     Server *server;
@@ -80,6 +86,7 @@ struct Request {
     Timer deadline;
     Timer pause; /* before something is tried again */
     Watch watch;
+    LookUp look_up;
     BusRead *read;
     struct Stream *stream; /* the answer has no end; NULL for an ordinary one */
 

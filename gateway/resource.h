@@ -37,6 +37,9 @@ void deployments_list(Request *request);
 void deployments_get(Request *request);
 void deployments_control(Request *request);
 
+/* Asks for what is known of the deployment: its JSON, empty where nobody asked for it. */
+void deployments_look_up(Request *request, void (*found)(Request *request, Err err, Str known));
+
 /* events.c: GET /deployments/{id}/events */
 void events_get(Request *request);
 

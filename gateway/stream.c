@@ -30,6 +30,11 @@ static void stream_wake(Stream *stream)
     }
 }
 
+Request *stream_request(const Stream *stream)
+{
+    return stream->request;
+}
+
 void stream_end(Stream *stream)
 {
     stream->ended = true;

@@ -39,41 +39,41 @@ rollout_line='
     (if .verdict and .verdict.verdict != "pass" then
         .verdict.findings[] | select((.total // 0) > 0) | finding else empty end)'
 
+# deploys_before region: what is in work or waits there, without deployment_id; empty for nothing.
+deploys_before() {
+    curl -sS -m 10 "$(url_of deployments)/deployments?region=$1&state=IN_PROGRESS" |
+        jq -r --arg ours "$deployment_id" \
+            '[.[] | select(.deployment_id != $ours) | "\(.deployment_id) (\(.service) \(.version))"] | join(", ")'
+}
+
 follow_seconds=120
 
 # deploy_follow [event]: a line for each event of deployment_id as it comes, until the first of this kind or until its
-# outcome stands, in deployment_outcome; false where neither came in follow_seconds.
+# outcome, which ends the stream and is left in deployment_outcome; false where neither came in follow_seconds.
 deploy_follow() {
-    local line kind feed curl_pid until=${1:-} status=1
+    local line data kind feed curl_pid until=${1:-} status=1
     deployment_outcome=
     exec {feed}< <(exec curl -sSN -m "$follow_seconds" -H 'Accept: text/event-stream' \
         "$(url_of deployments)/deployments/$deployment_id/events" 2>/dev/null)
     curl_pid=$!
-    while IFS= read -r -u "$feed" line; do
-        [[ $line == data:* ]] || continue
-        jq -r "$rollout_line" <<<"${line#data: }"
-        kind=$(jq -r .event <<<"${line#data: }")
-        if [[ $kind == "$until" ]] || { [[ $kind == ended || $kind == succeeded ]] && deploy_is_over; }; then
-            status=0
-            break
-        fi
+    while ((status)) && IFS= read -r -u "$feed" line; do
+        data=${line#data: }
+        case $line in
+        'event: '*) kind=${line#event: } ;;
+        'data: '*)
+            if [[ $kind == outcome ]]; then
+                deployment_outcome=$data status=0
+            else
+                jq -r "$rollout_line" <<<"$data"
+                if [[ $until && $(jq -r .event <<<"$data") == "$until" ]]; then status=0; fi
+            fi
+            ;;
+        esac
     done
     kill "$curl_pid" 2>/dev/null || true
     exec {feed}<&-
     ((status == 0)) || say "not over after $follow_seconds s: see $(url_of deployments)/deployments/$deployment_id"
     return "$status"
-}
-
-# deploy_is_over: after a region's end the next one may begin; the outcome of the last one follows a moment later.
-deploy_is_over() {
-    local try
-    for ((try = 0; try < 10; try++)); do
-        deployment_outcome=$(curl -sS -m 10 "$(url_of deployments)/deployments/$deployment_id" |
-            jq -c '.outcome // empty') || return 1
-        [[ -z $deployment_outcome ]] || return 0
-        sleep 0.1
-    done
-    return 1
 }
 
 deploy_outcome() {

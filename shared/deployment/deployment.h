@@ -50,6 +50,7 @@ typedef struct {
     int64_t bake_ms;              /* how long the old version is kept after 100 % */
     int64_t command_timeout_ms;
     int32_t command_tries;
+    int64_t time_scale_e4; /* that the durations are multiplied by already: 10000 is 1; 0: not recorded */
 } DeploymentPlan;
 
 /* What ran in a region before: what a rollback restores. */

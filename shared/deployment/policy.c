@@ -284,7 +284,7 @@ void deployment_evaluate(const DeploymentPolicy *policy, const DeploymentFacts *
     const Evaluation evaluation = {policy, facts, arena, decision, &known_regions};
     decision->violations = arena_alloc_array(arena, VIOLATIONS_MAX, sizeof decision->violations[0]);
     decision->violation_count = 0;
-    decision->plan = (DeploymentPlan){0};
+    decision->plan = (DeploymentPlan){.time_scale_e4 = policy->time_scale_e4};
     decision->digest = facts->digest;
     decision->decided_ms = facts->now_ms;
     if (decision->image.length == 0)

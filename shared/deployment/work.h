@@ -77,6 +77,7 @@ typedef struct {
     Str error_message;
     int64_t received_ms;
     int64_t timestamp_ms;
+    int64_t time_scale_e4; /* of the plan it followed; 0: not known */
     Str trace_id;
 } DeploymentOutcome;
 

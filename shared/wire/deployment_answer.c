@@ -109,6 +109,14 @@ static void put_violations(JsonWriter *json, const DeploymentOutcome *outcome)
     json_close(json, ']');
 }
 
+/* How much faster than the real durations it went; nothing where that is not known yet. */
+static void put_scale(JsonWriter *json, int64_t time_scale_e4)
+{
+    if (time_scale_e4 > 0) {
+        json_put_decimal(json, "time_scale", time_scale_e4, 4);
+    }
+}
+
 Str wire_print_deployment_outcome_json(Arena *arena, const DeploymentOutcome *outcome)
 {
     Buffer out = outcome_buffer(arena, outcome);
@@ -119,6 +127,7 @@ Str wire_print_deployment_outcome_json(Arena *arena, const DeploymentOutcome *ou
     json_put_string(&json, "service", outcome->service);
     json_put_string(&json, "version", outcome->version);
     json_put_string(&json, "strategy", outcome->strategy);
+    put_scale(&json, outcome->time_scale_e4);
     json_put_string(&json, "status", str_from(deployment_status_name(outcome->status)));
     json_put_decimal(&json, "duration_secs", duration_ms > 0 ? duration_ms : 0,
                      3); /* two machines' clocks may differ */

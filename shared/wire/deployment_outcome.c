@@ -17,6 +17,9 @@ static Err check_outcome(const DeploymentOutcome *outcome)
     if (!err_is(err)) {
         err = message_check_time("received_ms", outcome->received_ms);
     }
+    if (!err_is(err)) {
+        err = parts_check_range("time_scale_e4", outcome->time_scale_e4, 0, PARTS_SCALE_MAX_E4);
+    }
     return err_is(err) ? err : message_check_time("timestamp_ms", outcome->timestamp_ms);
 }
 
@@ -45,6 +48,7 @@ Err wire_decode_deployment_outcome(Arena *arena, Str body, DeploymentOutcome *ou
         .status = (DeploymentStatus)packed->status,
         .received_ms = packed->received_ms,
         .timestamp_ms = packed->timestamp_ms,
+        .time_scale_e4 = packed->time_scale_e4,
     };
     err = read_outcome_texts(packed, outcome);
     if (!err_is(err)) {
@@ -73,6 +77,7 @@ Str wire_encode_deployment_outcome(Arena *arena, const DeploymentOutcome *outcom
     packed.error_message = message_write_text(arena, outcome->error_message);
     packed.received_ms = outcome->received_ms;
     packed.timestamp_ms = outcome->timestamp_ms;
+    packed.time_scale_e4 = outcome->time_scale_e4;
     packed.trace_id = message_write_text(arena, outcome->trace_id);
     return message_pack(arena, &packed);
 }

@@ -11,6 +11,9 @@
 #define PARTS_VIOLATIONS_MAX 256
 
 /* REJECT "name: must be least to most". */
+/* A policy document's time_scale may be 10. */
+#define PARTS_SCALE_MAX_E4 100000
+
 MUST_USE Err parts_check_range(const char *name, int64_t value, int64_t least, int64_t most);
 /* REJECT what is not one subject token. */
 MUST_USE Err parts_check_token(const char *name, Str token);

@@ -114,7 +114,10 @@ static Err check_patience(const DeploymentPlan *plan)
     if (!err_is(err)) {
         err = parts_check_range("plan.command_timeout_ms", plan->command_timeout_ms, 0, LENGTH_MAX_MS);
     }
-    return err_is(err) ? err : parts_check_range("plan.command_tries", plan->command_tries, 0, TRIES_MAX);
+    if (!err_is(err)) {
+        err = parts_check_range("plan.command_tries", plan->command_tries, 0, TRIES_MAX);
+    }
+    return err_is(err) ? err : parts_check_range("plan.time_scale_e4", plan->time_scale_e4, 0, PARTS_SCALE_MAX_E4);
 }
 
 Err parts_read_plan(const Tai__V1__DeploymentPlan *packed, DeploymentPlan *plan)
@@ -128,6 +131,7 @@ Err parts_read_plan(const Tai__V1__DeploymentPlan *packed, DeploymentPlan *plan)
         .bake_ms = packed->bake_ms,
         .command_timeout_ms = packed->command_timeout_ms,
         .command_tries = packed->command_tries,
+        .time_scale_e4 = packed->time_scale_e4,
     };
     Err err = read_stages(packed, plan);
     if (!err_is(err)) {
@@ -186,5 +190,6 @@ Tai__V1__DeploymentPlan *parts_write_plan(Arena *arena, const DeploymentPlan *pl
     packed->bake_ms = plan->bake_ms;
     packed->command_timeout_ms = plan->command_timeout_ms;
     packed->command_tries = plan->command_tries;
+    packed->time_scale_e4 = plan->time_scale_e4;
     return packed;
 }

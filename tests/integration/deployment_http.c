@@ -48,6 +48,8 @@ Test(deployment_http, every_route_says_precisely_what_is_wrong)
         {"POST", "/deployments/dep_nobody/control", ORDER, "Content-Type: text/plain", 415},
         {"POST", "/deployments/dep_nobody/control", "{\"order\": \"pause\"}", NULL, 400},
         {"POST", "/deployments/dep_nobody/events", "{}", NULL, 405},
+        {"GET", "/deployments/dep_nobody/events", NULL, NULL, 404},
+        {"GET", "/deployments/dep_nobody/events", NULL, "Accept: text/event-stream", 404},
         {"GET", "/deployments/dep_nobody/nothing", NULL, NULL, 404},
         {"PUT", "/policy/deployment", "{\"time_scale\": 1}", NULL, 422},
         {"PUT", "/policy/deployment", "{", NULL, 422},
@@ -107,6 +109,8 @@ Test(deployment_http, who_does_not_wait_is_told_where_to_look)
     cr_assert_eq(answer.status, 200);
     cr_assert_str_eq(json_text(answer.json, "state"), "SUCCESS");
     cr_assert_str_eq(json_text(answer.json, "regions.0.stages.0.state"), "passed");
+    cr_assert_eq(json_number(answer.json, "time_scale"), 0.01, "the durations are a hundredth of the document's");
+    cr_assert_eq(json_number(outcome, "time_scale"), 0.01);
     cr_assert_eq(json_array_size(json_at(answer.json, "regions.0.stages.0.judgements")), 1);
     stack_stop(stack);
 }
@@ -138,7 +142,27 @@ static int listen_live(Stack *stack, const char *id, const char *more)
     return connection;
 }
 
-Test(deployment_http, events_come_live_while_the_rollout_runs_and_go_on_behind_the_last_one)
+/* The id of the last event in what was read. */
+static const char *last_event_id(Stack *stack, const char *events)
+{
+    const char *last = NULL;
+    for (const char *id = strstr(events, "\nid: "); id; id = strstr(id + 1, "\nid: ")) {
+        last = id + 5;
+    }
+    cr_assert(last, "%s", events);
+    return stack_keep(stack, last, strcspn(last, "\n"));
+}
+
+#define END_OF_BODY "\r\n0\r\n\r\n"
+
+static long listen_behind(Stack *stack, const char *id, const char *last_id)
+{
+    return rollout_call(stack, "GET", stack_print(stack, "/deployments/%s/events", id), NULL,
+                        stack_print(stack, "Accept: text/event-stream\nLast-Event-ID: %s", last_id))
+        .status;
+}
+
+Test(deployment_http, events_come_live_until_the_outcome_and_go_on_behind_the_last_one)
 {
     Stack *stack = rollout_stack(&(StackPlan){0});
     cluster_behave(stack, "{\"service\": \"api\", \"requests_per_second\": 0}");
@@ -152,13 +176,17 @@ Test(deployment_http, events_come_live_while_the_rollout_runs_and_go_on_behind_t
     long long last = (long long)json_number(json_array_get(events, json_array_size(events) - 1), "sequence");
     int later = listen_live(stack, id, stack_print(stack, "Last-Event-ID: %lld\r\n", last));
     rollout_order(stack, id, "abort", "ada", "nobody comes");
-    const char *end = raw_read(stack, live, "\"event\":\"ended\"", PATIENCE_MS);
+    const char *end = raw_read(stack, live, END_OF_BODY, PATIENCE_MS);
     cr_assert(strstr(end, "\"event\":\"rollback_begun\"") && strstr(end, "\"event\":\"ended\""), "%s", end);
-    const char *rest = raw_read(stack, later, "\"event\":\"ended\"", PATIENCE_MS);
+    const char *outcome = strstr(end, "event: outcome\ndata: {");
+    cr_assert(outcome && strstr(outcome, "\"status\":\"ABORTED\"") && strstr(outcome, END_OF_BODY), "%s", end);
+    const char *rest = raw_read(stack, later, END_OF_BODY, PATIENCE_MS);
     cr_assert(strstr(rest, "id: ") && strstr(rest, "\"event\":\"rollback_begun\""), "%s", rest);
     cr_assert_null(strstr(rest, "\"event\":\"paused\""), "%s", rest);
     close(live);
     close(later);
+    cr_assert_eq(listen_behind(stack, id, last_event_id(stack, end)), 204, "a client that has all need not come back");
+    cr_assert_eq(listen_behind(stack, id, stack_print(stack, "%lld", last)), 200, "and this one has not");
     Answer bad = rollout_call(stack, "GET", stack_print(stack, "/deployments/%s/events", id), NULL,
                               "Accept: text/event-stream\nLast-Event-ID: yesterday");
     check_problem(stack, &bad, 400);

@@ -188,6 +188,9 @@ static void write_decision(const Detail *detail, Arena *arena, JsonWriter *json)
     json_put_string(json, "state", str_from(deployment_status_name(detail->status)));
     put_time_or_null(json, arena, "received", signal->received_ms);
     put_time_or_null(json, arena, "decided", decision->decided_ms);
+    if (decision->plan.time_scale_e4 > 0) {
+        json_put_decimal(json, "time_scale", decision->plan.time_scale_e4, 4);
+    }
     json_put_int(json, "policy_revision", (int64_t)decision->policy_revision);
     json_open(json, "violations", '[');
     for (size_t i = 0; i < decision->violation_count; i++) {

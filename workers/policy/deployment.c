@@ -147,6 +147,7 @@ static void publish_rejected(Task *task, Judgement *judgement)
         .error_message = codes_print(task, decision),
         .received_ms = signal->received_ms,
         .timestamp_ms = task->unix_ms,
+        .time_scale_e4 = decision->plan.time_scale_e4,
     };
     if (trace_parse(bus_delivery_header(&task->message, BUS_HEADER_TRACE), &trace)) {
         outcome.trace_id = arena_copy(&task->arena, str_from(trace.trace_id));

@@ -204,6 +204,7 @@ static DeploymentOutcome outcome_make(Run *run)
         .status = DEPLOYMENT_SUCCESS,
         .received_ms = signal->received_ms,
         .timestamp_ms = run_now_ms(run),
+        .time_scale_e4 = run_plan(run)->time_scale_e4,
     };
     outcome.regions = results_with_ours(run, &outcome.region_count);
     const DeploymentRegionResult *failure = first_failure(outcome.regions, outcome.region_count);

@@ -114,6 +114,7 @@ Test(policy, what_nothing_speaks_against_is_planned_and_pinned)
     cr_assert_eq(made->decision.plan.stages[1].duration_ms, 600000);
     cr_assert_eq(made->decision.plan.look_ms, made->policy.look_ms);
     cr_assert_eq(made->decision.plan.command_tries, 3);
+    cr_assert_eq(made->decision.plan.time_scale_e4, 10000);
     cr_assert_eq(made->decision.plan.limits.error_limit_e4, made->policy.limits.error_limit_e4);
     cr_assert(str_equal(made->decision.digest, STR(DIGEST)));
     cr_assert(str_equal(made->decision.image, STR("api")));

@@ -17,6 +17,7 @@ static DeploymentOutcome sample_deployment_outcome(DeploymentRegionResult region
         .region_count = 2,
         .received_ms = SAMPLE_RECEIVED_MS,
         .timestamp_ms = SAMPLE_RECEIVED_MS + 960050,
+        .time_scale_e4 = 200,
         .trace_id = STR("4bf92f3577b34da6a3ce929d0e0e4736"),
     };
 }
@@ -41,7 +42,8 @@ Test(deployment_outcome, an_outcome_comes_back_as_it_was_sent)
     sample_assert_same_text(outcome.error_message, sent.error_message, "error_message");
     sample_assert_same_text(outcome.trace_id, sent.trace_id, "trace_id");
     cr_assert(outcome.status == sent.status && outcome.received_ms == sent.received_ms &&
-              outcome.timestamp_ms == sent.timestamp_ms && outcome.region_count == 2 && outcome.violation_count == 2);
+              outcome.timestamp_ms == sent.timestamp_ms && outcome.time_scale_e4 == sent.time_scale_e4 &&
+              outcome.region_count == 2 && outcome.violation_count == 2);
     sample_assert_text(outcome.violations[0].detail, "until tomorrow", "detail");
     sample_assert_text(outcome.violations[1].code, "unhealthy", "code");
     const DeploymentRegionResult *region = &outcome.regions[1];
@@ -78,6 +80,7 @@ Test(deployment_outcome, what_is_not_final_or_of_no_deployment_is_refused)
     REFUSED_WITH(deployment_id, (Str){0}, "deployment_id: must be one subject token");
     REFUSED_WITH(service, (Str){0}, "service: missing");
     REFUSED_WITH(version, (Str){0}, "version: missing");
+    REFUSED_WITH(time_scale_e4, 100001, "time_scale_e4: must be 0 to 100000");
     REFUSED_WITH(timestamp_ms, -1, "timestamp_ms: not a time in Unix ms");
     REFUSED_WITH(regions[1].region, (Str){0}, "results.region: must be one subject token");
     REFUSED_WITH(regions[1].status, (DeploymentStatus)6, "results.status: must be 0 to 5");
@@ -96,7 +99,8 @@ Test(deployment_outcome, a_success_is_answered_with_its_stages_and_regions)
     sample_assert_text(
         wire_print_deployment_outcome_json(&arena, &outcome),
         "{\"deployment_id\":\"dep_1\",\"service\":\"api-service\",\"version\":\"v2.0.0\",\"strategy\":\"canary\","
-        "\"status\":\"SUCCESS\",\"duration_secs\":960.050,\"stages_completed\":[\"validation\",\"canary\"],"
+        "\"time_scale\":0.0200,\"status\":\"SUCCESS\",\"duration_secs\":960.050,\"stages_completed\":[\"validation\","
+        "\"canary\"],"
         "\"regions\":[{\"region\":\"us-west-2\",\"status\":\"SUCCESS\",\"stages_completed\":[\"canary\",\"prod\"],"
         "\"started\":\"2023-11-14T22:13:20.133Z\",\"ended\":\"2023-11-14T22:13:20.143Z\","
         "\"detail\":\"all stages passed\"},"

@@ -124,7 +124,7 @@ static void assert_same_plan(const DeploymentPlan *a, const DeploymentPlan *b)
               x->relative_latency == y->relative_latency);
     cr_assert(a->look_ms == b->look_ms && a->progress_deadline_ms == b->progress_deadline_ms &&
               a->bake_ms == b->bake_ms && a->command_timeout_ms == b->command_timeout_ms &&
-              a->command_tries == b->command_tries);
+              a->command_tries == b->command_tries && a->time_scale_e4 == b->time_scale_e4);
 }
 
 static void assert_same_decision(const DeploymentDecision *a, const DeploymentDecision *b)

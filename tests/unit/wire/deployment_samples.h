@@ -49,6 +49,7 @@ static inline DeploymentPlan sample_plan(void)
         .bake_ms = 600000,
         .command_timeout_ms = 60000,
         .command_tries = 3,
+        .time_scale_e4 = 200,
     };
 }
 
