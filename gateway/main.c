@@ -15,6 +15,7 @@
 #include "gateway/resource.h"
 #include "gateway/server.h"
 #include "shared/bus/stream.h"
+#include "shared/deployment/policy.h"
 
 #define POLICY_BODY_MAX 65536
 #define REASON_BODY_MAX 4096
@@ -89,7 +90,8 @@ static const Route deployment_routes[] = {
     {.path = "/deployments/*/events", .methods = {{"GET", ROUTE_NO_BODY, 0, events_get}}},
     {.path = "/deployments/*/control", .methods = {{"POST", ROUTE_JSON, REASON_BODY_MAX, deployments_control}}},
     {.path = "/policy/deployment",
-     .methods = {{"GET", ROUTE_NO_BODY, 0, policy_get}, {"PUT", ROUTE_JSON, POLICY_BODY_MAX, policy_put}}},
+     .methods = {{"GET", ROUTE_NO_BODY, 0, policy_get},
+                 {"PUT", ROUTE_JSON, (size_t)DEPLOYMENT_POLICY_BODY_MAX, policy_put}}},
     {.path = "/metrics", .methods = {{"GET", ROUTE_NO_BODY, 0, metrics_get}}},
     {.path = "/healthz", .methods = {{"GET", ROUTE_NO_BODY, 0, health_get}}, .without_bus = true},
     {.path = "/readyz", .methods = {{"GET", ROUTE_NO_BODY, 0, ready_get}}, .without_bus = true},

@@ -30,7 +30,7 @@ static Str policy_default(Request *request)
     Arena *arena = &request->arena;
     if (policy_is_of_deployments(request)) {
         DeploymentPolicy *policy = arena_alloc(arena, sizeof(*policy));
-        *policy = deployment_policy_default();
+        *policy = deployment_policy_default(arena);
         return wire_print_deployment_policy(arena, policy);
     }
     FraudPolicy policy = fraud_policy_default();

@@ -47,6 +47,14 @@ int str_compare(Str a, Str b)
     return a.length < b.length ? -1 : 1;
 }
 
+uint64_t str_hash(Str text)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < text.length; i++)
+        hash = (hash ^ (unsigned char)text.data[i]) * UINT64_C(1099511628211);
+    return hash;
+}
+
 Str str_slice(Str text, size_t from, size_t to)
 {
     if (to > text.length)

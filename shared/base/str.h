@@ -24,6 +24,7 @@ bool str_equal(Str a, Str b);
 bool str_equal_ignore_case(Str a, Str b); /* ASCII only */
 bool str_starts_with(Str text, Str prefix);
 int str_compare(Str a, Str b);                   /* bytewise, like memcmp, shorter first */
+uint64_t str_hash(Str text);                     /* FNV-1a: for tables, not against who wants collisions */
 Str str_slice(Str text, size_t from, size_t to); /* [from, to), both clamped to the text */
 Str str_trim(Str text);                          /* without spaces and tabs at both ends */
 

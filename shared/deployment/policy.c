@@ -6,6 +6,8 @@
 
 #define SECONDS INT64_C(1000)
 #define LIST_BYTES 1024
+/* Of known regions, to somebody who named one that is not known. */
+#define REGIONS_SHOWN_MAX 32
 /* The strategy, the image, each freeze, and at most four of each region. */
 #define VIOLATIONS_MAX (2 + DEPLOYMENT_FREEZES_MAX + 4 * DEPLOYMENT_REGIONS_MAX)
 
@@ -34,9 +36,10 @@ static const DeploymentRegionPolicy default_regions[] = {
     {"ap-southeast-1", 50, "sandbox"},
 };
 
-DeploymentPolicy deployment_policy_default(void)
+DeploymentPolicy deployment_policy_default(Arena *arena)
 {
     DeploymentPolicy policy = {
+        .regions = arena_alloc(arena, sizeof default_regions),
         .strategy_count = sizeof default_strategies / sizeof default_strategies[0],
         .region_count = sizeof default_regions / sizeof default_regions[0],
         .limits = judge_limits_default(),
@@ -50,7 +53,43 @@ DeploymentPolicy deployment_policy_default(void)
     };
     memcpy(policy.strategies, default_strategies, sizeof default_strategies);
     memcpy(policy.regions, default_regions, sizeof default_regions);
+    int32_t twice = 0;
+    bool different = deployment_policy_index(&policy, arena, &twice);
+    TAI_ASSERT(different);
     return policy;
+}
+
+/* Where the name is, or would be: a slot holds a region's place from 1, 0 is empty. At least half of them are. */
+static int32_t *region_slot(const DeploymentPolicy *policy, Str name)
+{
+    uint32_t at = (uint32_t)(str_hash(name) % policy->region_slot_count);
+    while (policy->region_slots[at] != 0 &&
+           !str_equal(str_from(policy->regions[policy->region_slots[at] - 1].name), name))
+        at = (at + 1) % policy->region_slot_count;
+    return &policy->region_slots[at];
+}
+
+bool deployment_policy_index(DeploymentPolicy *policy, Arena *arena, int32_t *twice)
+{
+    TAI_ASSERT(policy->region_count >= 0 && policy->region_count <= DEPLOYMENT_POLICY_REGIONS_MAX);
+    policy->region_slot_count = 2 * (uint32_t)policy->region_count + 1;
+    policy->region_slots = arena_alloc_array(arena, policy->region_slot_count, sizeof policy->region_slots[0]);
+    for (int32_t i = 0; i < policy->region_count; i++) {
+        int32_t *slot = region_slot(policy, str_from(policy->regions[i].name));
+        *twice = i;
+        if (*slot != 0)
+            return false;
+        *slot = i + 1;
+    }
+    return true;
+}
+
+const DeploymentRegionPolicy *deployment_policy_region(const DeploymentPolicy *policy, Str name)
+{
+    if (policy->region_slot_count == 0)
+        return NULL;
+    int32_t place = *region_slot(policy, name);
+    return place == 0 ? NULL : &policy->regions[place - 1];
 }
 
 /* What every rule looks at, and where it adds what it finds. */
@@ -190,23 +229,16 @@ static void judge_freezes(const Evaluation *evaluation)
     }
 }
 
-static const DeploymentRegionPolicy *find_region(const DeploymentPolicy *policy, Str region)
-{
-    for (int32_t i = 0; i < at_most(policy->region_count, DEPLOYMENT_REGIONS_MAX); i++) {
-        if (str_equal(region, str_from(policy->regions[i].name)))
-            return &policy->regions[i];
-    }
-    return NULL;
-}
-
 static Str list_regions(const Evaluation *evaluation)
 {
     const DeploymentPolicy *policy = evaluation->policy;
     if (evaluation->known_regions->length > 0)
         return *evaluation->known_regions;
-    Buffer list = arena_buffer(evaluation->arena, DEPLOYMENT_REGIONS_MAX * (sizeof policy->regions[0].name + 2));
-    for (int32_t i = 0; i < at_most(policy->region_count, DEPLOYMENT_REGIONS_MAX); i++)
+    Buffer list = arena_buffer(evaluation->arena, REGIONS_SHOWN_MAX * (sizeof policy->regions[0].name + 2) + 32);
+    for (int32_t i = 0; i < at_most(policy->region_count, REGIONS_SHOWN_MAX); i++)
         buffer_print(&list, "%s%s", i > 0 ? ", " : "", policy->regions[i].name);
+    if (policy->region_count > REGIONS_SHOWN_MAX)
+        buffer_print(&list, " and %d more", (int)(policy->region_count - REGIONS_SHOWN_MAX));
     *evaluation->known_regions = buffer_str(&list);
     return *evaluation->known_regions;
 }
@@ -256,7 +288,7 @@ static void judge_capacity(const Evaluation *evaluation, size_t at, const Deploy
 static void judge_region(const Evaluation *evaluation, size_t at)
 {
     Str name = evaluation->decision->signal.regions[at];
-    const DeploymentRegionPolicy *region = find_region(evaluation->policy, name);
+    const DeploymentRegionPolicy *region = deployment_policy_region(evaluation->policy, name);
     DeploymentRegion *planned = &evaluation->decision->regions[at];
     planned->region = name;
     if (region == NULL) {

@@ -7,6 +7,10 @@
 
 #define DEPLOYMENT_STRATEGIES_MAX 16
 #define DEPLOYMENT_FREEZES_MAX 32
+/* Of the document; one deployment names at most DEPLOYMENT_REGIONS_MAX of them. */
+#define DEPLOYMENT_POLICY_REGIONS_MAX 6000
+/* The fullest policy as a document; nats-server's own default takes 1 MiB with the headers. */
+#define DEPLOYMENT_POLICY_BODY_MAX (900 * 1024)
 
 typedef struct {
     char name[32];
@@ -28,11 +32,14 @@ typedef struct {
     char reason[128];
 } DeploymentFreeze;
 
+/* The regions and their index live in the arena that the policy was made or decoded in, and go with it. */
 typedef struct {
     DeploymentStrategy strategies[DEPLOYMENT_STRATEGIES_MAX];
     int32_t strategy_count;
-    DeploymentRegionPolicy regions[DEPLOYMENT_REGIONS_MAX]; /* in the order in which sequences go by default */
+    DeploymentRegionPolicy *regions; /* in the order in which sequences go by default */
     int32_t region_count;
+    int32_t *region_slots; /* by deployment_policy_index() */
+    uint32_t region_slot_count;
     DeploymentFreeze freezes[DEPLOYMENT_FREEZES_MAX];
     int32_t freeze_count;
     JudgeLimits limits;
@@ -48,7 +55,12 @@ typedef struct {
 /* The design's: canary 5 % 300 s, staging 25 % 600 s, prod 100 %, judged after 60 s; blue_green (a preview without
  * traffic, then all), rolling (25, 50, 75, 100 %), immediate; us-west-2 before us-east-1 (and eu-west-1,
  * ap-southeast-1); time_scale 1. */
-DeploymentPolicy deployment_policy_default(void);
+DeploymentPolicy deployment_policy_default(Arena *arena);
+
+/* Makes regions known by their names: once they are set. False: one stands twice, the later one is `twice`. */
+MUST_USE bool deployment_policy_index(DeploymentPolicy *policy, Arena *arena, int32_t *twice);
+/* NULL: there is none of this name. */
+const DeploymentRegionPolicy *deployment_policy_region(const DeploymentPolicy *policy, Str name);
 
 typedef enum { IMAGE_FOUND, IMAGE_MISSING, IMAGE_UNKNOWN } DeploymentImage; /* UNKNOWN: the registry could not say */
 

@@ -3,6 +3,9 @@
 #include "shared/wire/message.h"
 #include "shared/wire/payment.h"
 
+/* A document's bound is its domain's business: as much as a message of the bus may have. */
+#define ACTIVATION_BODY_MAX ((size_t)1024 * 1024)
+
 Str wire_encode_payment_policy_activated(Arena *arena, uint64_t revision, Str document, int64_t when_ms)
 {
     Tai__V1__PaymentPolicyActivated packed = TAI__V1__PAYMENT_POLICY_ACTIVATED__INIT;
@@ -15,7 +18,7 @@ Str wire_encode_payment_policy_activated(Arena *arena, uint64_t revision, Str do
 Err wire_decode_payment_policy_activated(Arena *arena, Str body, uint64_t *revision, Str *document, int64_t *when_ms)
 {
     Tai__V1__PaymentPolicyActivated *packed = NULL;
-    Err err = message_unpack(arena, &tai__v1__payment_policy_activated__descriptor, body, MESSAGE_BODY_MAX, &packed);
+    Err err = message_unpack(arena, &tai__v1__payment_policy_activated__descriptor, body, ACTIVATION_BODY_MAX, &packed);
     if (err_is(err)) {
         return err;
     }

@@ -42,7 +42,8 @@ Str wire_encode_deployment_outcome(Arena *arena, const DeploymentOutcome *outcom
 MUST_USE Err wire_decode_deployment_running(Arena *arena, Str body, DeploymentRunning *running);
 Str wire_encode_deployment_running(Arena *arena, const DeploymentRunning *running);
 
-/* The policy document (ops/policy/deployment.json shows it). */
+/* The policy document (ops/policy/deployment.json shows it), at most DEPLOYMENT_POLICY_BODY_MAX; regions go into the
+ * arena. */
 MUST_USE Err wire_decode_deployment_policy(Arena *arena, Str document, DeploymentPolicy *policy);
 Str wire_print_deployment_policy(Arena *arena, const DeploymentPolicy *policy);
 

@@ -8,6 +8,9 @@
 
 #define SHARE_DIGITS 6
 #define SHARE_WHOLE 1000000 /* 10^SHARE_DIGITS */
+/* The fullest strategies, freezes and limits; a region with the longest name and driver. */
+#define BASE_BYTES_MAX ((size_t)64 * 1024)
+#define REGION_BYTES_MAX 136
 
 static void print_text(Buffer *out, const char *name, const char *text)
 {
@@ -136,7 +139,7 @@ static void print_limits(Buffer *out, const JudgeLimits *limits)
 
 Str wire_print_deployment_policy(Arena *arena, const DeploymentPolicy *policy)
 {
-    Buffer out = arena_buffer(arena, DEPLOYMENT_BODY_MAX); /* the fullest policy takes less, so it can be read again */
+    Buffer out = arena_buffer(arena, BASE_BYTES_MAX + (size_t)policy->region_count * REGION_BYTES_MAX);
     buffer_append(&out, STR("{\n  "));
     print_decimal(&out, "time_scale", policy->time_scale_e4, 4);
     buffer_append(&out, STR(",\n"));
@@ -155,6 +158,6 @@ Str wire_print_deployment_policy(Arena *arena, const DeploymentPolicy *policy)
     buffer_print(&out, ",\n  \"command_tries\": %d,\n  ", (int)policy->command_tries);
     print_flag(&out, "require_image", policy->require_image);
     buffer_append(&out, STR("\n}\n"));
-    TAI_ASSERT(!out.overflow);
+    TAI_ASSERT(!out.overflow && out.length <= DEPLOYMENT_POLICY_BODY_MAX); /* so that it can be read again */
     return buffer_str(&out);
 }

@@ -146,15 +146,9 @@ static Err read_strategies(json_t *object, DeploymentPolicy *policy)
     return err_none();
 }
 
-static Err check_region(const char *path, const DeploymentPolicy *policy, size_t at)
+static Err check_driver(const char *path, const DeploymentRegionPolicy *region)
 {
     static const char *const drivers[] = {"sandbox", "haproxy", "command", "kubernetes"};
-    const DeploymentRegionPolicy *region = &policy->regions[at];
-    for (size_t i = 0; i < at; i++) {
-        if (str_equal(str_from(region->name), str_from(policy->regions[i].name))) {
-            return err_reject("%s.name: stands twice", path);
-        }
-    }
     for (size_t i = 0; i < COUNT(drivers); i++) {
         if (str_equal(str_from(region->driver), str_from(drivers[i]))) {
             return err_none();
@@ -163,7 +157,7 @@ static Err check_region(const char *path, const DeploymentPolicy *policy, size_t
     return err_reject("%s.driver: must be sandbox, haproxy, command or kubernetes", path);
 }
 
-static Err read_region(const json_t *object, DeploymentPolicy *policy, size_t at)
+static Err read_region(const json_t *object, size_t at, DeploymentRegionPolicy *region)
 {
     char path[MEMBER_PATH_MAX_BYTES];
     member_print_index("regions", at, path);
@@ -171,7 +165,6 @@ static Err read_region(const json_t *object, DeploymentPolicy *policy, size_t at
     if (err_is(err)) {
         return err;
     }
-    DeploymentRegionPolicy *region = &policy->regions[at];
     int64_t capacity = 0;
     const Member members[] = {
         member_text("name", MEMBER_TOKEN, region->name, sizeof(region->name)),
@@ -181,15 +174,23 @@ static Err read_region(const json_t *object, DeploymentPolicy *policy, size_t at
     const Place place = {{0}, object, path};
     err = member_read_all(&place, members, COUNT(members));
     region->capacity = (int32_t)capacity;
-    return err_is(err) ? err : check_region(path, policy, at);
+    return err_is(err) ? err : check_driver(path, region);
 }
 
-static Err read_regions(const json_t *array, DeploymentPolicy *policy)
+static Err read_regions(Arena *arena, const json_t *array, DeploymentPolicy *policy)
 {
-    Err err = check_array(array, "regions", 1, DEPLOYMENT_REGIONS_MAX);
+    Err err = check_array(array, "regions", 1, DEPLOYMENT_POLICY_REGIONS_MAX);
+    if (err_is(err)) {
+        return err;
+    }
+    policy->regions = arena_alloc_array(arena, json_array_size(array), sizeof(policy->regions[0]));
     for (size_t i = 0; !err_is(err) && i < json_array_size(array); i++) {
-        err = read_region(json_array_get(array, i), policy, i);
+        err = read_region(json_array_get(array, i), i, &policy->regions[i]);
         policy->region_count++;
+    }
+    int32_t twice = 0;
+    if (!err_is(err) && !deployment_policy_index(policy, arena, &twice)) {
+        err = err_reject("regions[%d].name: stands twice", (int)twice);
     }
     return err;
 }
@@ -321,10 +322,9 @@ static Err read_top(Str document, const json_t *object, DeploymentPolicy *policy
 
 Err wire_decode_deployment_policy(Arena *arena, Str document, DeploymentPolicy *policy)
 {
-    (void)arena; /* a policy holds its values itself */
     *policy = (DeploymentPolicy){0};
     json_t *object = NULL;
-    Err err = document_load(document, DEPLOYMENT_BODY_MAX, POLICY_DEPTH_MAX, &object);
+    Err err = document_load(document, DEPLOYMENT_POLICY_BODY_MAX, POLICY_DEPTH_MAX, &object);
     if (err_is(err)) {
         return err;
     }
@@ -333,7 +333,7 @@ Err wire_decode_deployment_policy(Arena *arena, Str document, DeploymentPolicy *
         err = read_strategies(json_object_get(object, "strategies"), policy);
     }
     if (!err_is(err)) {
-        err = read_regions(json_object_get(object, "regions"), policy);
+        err = read_regions(arena, json_object_get(object, "regions"), policy);
     }
     if (!err_is(err)) {
         err = read_freezes(json_object_get(object, "freezes"), policy);

@@ -29,7 +29,7 @@ static void policy_put(Stack *stack)
 {
     Arena arena = arena_make(1 << 16, 1 << 22);
     DeploymentPolicy *policy = arena_alloc(&arena, sizeof *policy);
-    *policy = deployment_policy_default();
+    *policy = deployment_policy_default(&arena);
     policy->strategy_count = 2;
     policy->strategies[0] = (DeploymentStrategy){.name = "stages",
                                                  .stages = {{"canary", 25, 1000, SCALE * OBSERVE_MS, 0, false, false},

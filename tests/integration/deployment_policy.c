@@ -1,8 +1,10 @@
 /* deployment_policy - deployment signals, judged by real policy workers: what is approved goes to its first region with
  * its image pinned, what is not is told everything at once, and nothing is decided twice. */
+#include <stdio.h>
 #include <string.h>
 
 #include "shared/deployment/policy.h"
+#include "tests/support/pay.h"
 #include "tests/support/signal.h"
 
 #define DIGEST_1 "sha256:1111111111111111111111111111111111111111111111111111111111111111"
@@ -12,7 +14,7 @@ static void put_policy(Stack *stack, void (*change)(DeploymentPolicy *policy))
 {
     Arena arena = arena_make(1 << 16, 1 << 22);
     DeploymentPolicy *policy = arena_alloc(&arena, sizeof *policy);
-    *policy = deployment_policy_default();
+    *policy = deployment_policy_default(&arena);
     change(policy);
     Str text = wire_print_deployment_policy(&arena, policy);
     size_t before = deployment_count(stack, "tai.deployment.policy");
@@ -227,5 +229,57 @@ Test(deployment_policy, without_a_registry_only_a_policy_that_needs_no_image_app
     check_rejected_for(stack, signal_send(stack, "k1", signal_body(stack, "api", "v1", WEST)), "image_unknown");
     put_policy(stack, no_image_needed);
     cr_assert_not(decision_wait(stack, signal_send(stack, "k2", signal_body(stack, "api", "v1", WEST))).rejected);
+    stack_stop(stack);
+}
+
+/* --- thousands of regions --------------------------------------------------------------------------------------- */
+
+/* The fullest that there may be: the longest names and drivers; the last one is us-west-2. */
+static Str fullest_policy(Arena *arena)
+{
+    DeploymentPolicy *policy = arena_alloc(arena, sizeof *policy);
+    *policy = deployment_policy_default(arena);
+    DeploymentRegionPolicy west = policy->regions[0];
+    policy->region_count = DEPLOYMENT_POLICY_REGIONS_MAX;
+    policy->regions = arena_alloc_array(arena, DEPLOYMENT_POLICY_REGIONS_MAX, sizeof west);
+    for (int i = 0; i < DEPLOYMENT_POLICY_REGIONS_MAX; i++) {
+        policy->regions[i] = (DeploymentRegionPolicy){.capacity = 1000000000, .driver = "kubernetes"};
+        snprintf(policy->regions[i].name, sizeof policy->regions[i].name, "%063d", i);
+    }
+    policy->regions[DEPLOYMENT_POLICY_REGIONS_MAX - 1] = west;
+    return wire_print_deployment_policy(arena, policy);
+}
+
+static Answer put_document(Stack *stack, Str document)
+{
+    return http_call(stack, (Call){.method = "PUT",
+                                   .path = "/policy/deployment",
+                                   .body = document.data,
+                                   .body_length = document.length,
+                                   .to = STACK_DEPLOYMENT});
+}
+
+Test(deployment_policy, a_document_of_thousands_of_regions_becomes_live_and_one_more_is_refused)
+{
+    Stack *stack = stack_start(&(StackPlan){.without = "action metrics"});
+    Arena arena = arena_make(1 << 20, 1 << 24);
+    Str document = fullest_policy(&arena);
+    Answer answer = put_document(stack, document);
+    cr_assert_eq(answer.status, 200, "%s", answer.body);
+    WAIT_UNTIL(process_log_has(stack_process(stack, STACK_POLICY, 0),
+                               stack_print(stack, "\"domain\":\"deployment\",\"revision\":%lld",
+                                           (long long)json_number(answer.json, "revision"))));
+    cr_assert_not(decision_wait(stack, signal_send(stack, "k1", signal_body(stack, "api", "v1", WEST))).rejected);
+    stack_restart(stack, STACK_POLICY, 0, SIGTERM); /* finds it on the ledger already */
+    cr_assert_not(decision_wait(stack, signal_send(stack, "k2", signal_body(stack, "web", "v1", WEST))).rejected);
+    cr_assert_eq(deployment_count(stack, "tai.deployment.policy"), 2);
+
+    const char *regions = strstr(document.data, "\"regions\": [");
+    Str longer = arena_print(&arena, "%.*s\"regions\": [{\"name\": \"x\", \"capacity\": 1, \"driver\": \"sandbox\"},%s",
+                             (int)(regions - document.data), document.data, regions + strlen("\"regions\": ["));
+    answer = put_document(stack, longer);
+    check_problem(stack, &answer, 422);
+    cr_assert_not_null(strstr(answer.body, "regions: must have 1 to 6000 entries"), "%s", answer.body);
+    arena_release(&arena);
     stack_stop(stack);
 }

@@ -57,7 +57,7 @@ static Str document_print_default(Arena *arena, const void *context)
 {
     const PolicySettings *settings = context;
     DeploymentPolicy *policy = arena_alloc(arena, sizeof(*policy));
-    *policy = deployment_policy_default();
+    *policy = deployment_policy_default(arena);
     if (str_equal(str_from(settings->deployment_profile), STR("quick"))) {
         policy->time_scale_e4 = QUICK_SCALE_E4;
     }

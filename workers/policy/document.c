@@ -12,6 +12,8 @@
 #define DOCUMENT_TIMEOUT_MS 2000
 /* Changes are told by subscription; looking again now and then covers a message that was lost. */
 #define DOCUMENT_REFRESH_MS 5000
+#define DOCUMENT_BLOCK_BYTES ((size_t)16 * 1024)
+#define DOCUMENT_LIMIT_BYTES ((size_t)16 * 1024 * 1024)
 
 struct Document {
     Worker *worker;
@@ -24,10 +26,12 @@ struct Document {
     bool again;  /* something changed while looking */
     bool live;
     void *policy;
+    Arena policy_arena; /* what the policy points at */
     uint64_t revision;
     uint64_t refused_revision; /* said once, not every five seconds */
     Arena arena;               /* of the look under way */
     void *candidate;
+    Arena candidate_arena; /* becomes the policy's when the candidate becomes the policy */
     uint64_t candidate_revision;
     Str candidate_text;
 };
@@ -45,6 +49,9 @@ static void document_looked(Document *document)
 static void document_go_live(Document *document)
 {
     memcpy(document->policy, document->candidate, document->kind.policy_bytes);
+    arena_release(&document->policy_arena);
+    document->policy_arena = document->candidate_arena;
+    document->candidate_arena = arena_make(DOCUMENT_BLOCK_BYTES, DOCUMENT_LIMIT_BYTES);
     document->revision = document->candidate_revision;
     document->live = true;
     log_event(worker_log(document->worker), LOG_INFO, "policy_live",
@@ -118,7 +125,7 @@ static void document_restore(void *context, Err err, const BusDelivery *message)
     err = wire_decode_payment_policy_activated(&document->arena, message->body, &document->candidate_revision, &text,
                                                &when_ms);
     if (!err_is(err)) {
-        err = document->kind.decode(&document->arena, text, document->candidate);
+        err = document->kind.decode(&document->candidate_arena, text, document->candidate);
     }
     if (err_is(err)) {
         log_event(worker_log(document->worker), LOG_ERROR, "policy_not_restored",
@@ -168,7 +175,7 @@ static void document_got(void *context, Err err, const BusDelivery *message)
     }
     document->candidate_text = arena_copy(&document->arena, message->body);
     document->candidate_revision = message->sequence;
-    Err why = document->kind.decode(&document->arena, document->candidate_text, document->candidate);
+    Err why = document->kind.decode(&document->candidate_arena, document->candidate_text, document->candidate);
     if (err_is(why)) {
         document_refuse(document, message->sequence, &why);
         return;
@@ -185,7 +192,8 @@ static void document_look(void *context)
         return;
     }
     document->asking = true;
-    arena_reset(&document->arena);
+    arena_release(&document->arena); /* a document may be large, and looks are many */
+    arena_release(&document->candidate_arena);
     bus_get_last(worker_bus(document->worker), STR(DOCUMENT_STREAM), str_from(document->subject), DOCUMENT_TIMEOUT_MS,
                  document_got, document);
 }
@@ -219,7 +227,9 @@ Err document_open(Worker *worker, const DocumentKind *kind, Document **out)
     document->candidate = calloc(1, kind->policy_bytes);
     TAI_ASSERT(document->policy != NULL && document->candidate != NULL);
     document_name(document);
-    document->arena = arena_make(16 * 1024, 8 * 1024 * 1024);
+    document->arena = arena_make(DOCUMENT_BLOCK_BYTES, DOCUMENT_LIMIT_BYTES);
+    document->candidate_arena = arena_make(DOCUMENT_BLOCK_BYTES, DOCUMENT_LIMIT_BYTES);
+    document->policy_arena = arena_make(DOCUMENT_BLOCK_BYTES, DOCUMENT_LIMIT_BYTES);
     document->refresh = timer_make(document_look, document);
     *out = document;
     err = bus_subscribe(worker_bus(worker), str_from(document->subject), (Str){0}, document_changed, document,
@@ -239,6 +249,8 @@ void document_close(Document *document)
     loop_timer_clear(worker_loop(document->worker), &document->refresh);
     bus_unsubscribe(document->changes);
     arena_release(&document->arena);
+    arena_release(&document->candidate_arena);
+    arena_release(&document->policy_arena);
     free(document->policy);
     free(document->candidate);
     free(document);

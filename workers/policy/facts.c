@@ -43,12 +43,8 @@ static void facts_unknown(Facts *facts, Err why)
 /* Only the sandbox's regions have a cluster that can be asked. */
 static bool region_is_sandbox(const DeploymentPolicy *policy, Str region)
 {
-    for (int32_t i = 0; i < policy->region_count; i++) {
-        if (str_equal(str_from(policy->regions[i].name), region)) {
-            return str_equal(str_from(policy->regions[i].driver), STR("sandbox"));
-        }
-    }
-    return false;
+    const DeploymentRegionPolicy *known = deployment_policy_region(policy, region);
+    return known != NULL && str_equal(str_from(known->driver), STR("sandbox"));
 }
 
 static void ask_health(Task *task, const Policy *policy, const DeploymentDecision *decision, size_t at, Facts *facts)

@@ -15,20 +15,22 @@
 #define REGIONS_AGAIN_MS 500
 #define REGIONS_BUCKETS 4096 /* entries are as few as services and regions: lists stay short */
 
+typedef struct Region Region;
+struct Region {
+    Region *next; /* in its bucket */
+    char *name;
+    int32_t services; /* that run there */
+};
+
 typedef struct Entry Entry;
 struct Entry {
-    Entry *next;                              /* in its bucket */
-    char *place;                              /* "<region>.<service>" */
-    size_t region;                            /* index into names */
+    Entry *next; /* in its bucket */
+    char *place; /* "<region>.<service>" */
+    Region *region;
     char version[DEPLOYMENT_VERSION_MAX + 1]; /* empty: nothing runs any more */
     char digest[DEPLOYMENT_VERSION_MAX + 1];
     uint64_t touched; /* number of the load during which a live change came */
 };
-
-typedef struct {
-    char *name;
-    int32_t services; /* that run there */
-} Region;
 
 struct Regions {
     Worker *worker;
@@ -37,8 +39,7 @@ struct Regions {
     Timer again; /* after a load that failed */
     Arena arena; /* for decoding; reset after each message */
     Entry *buckets[REGIONS_BUCKETS];
-    Region *names;
-    size_t name_count;
+    Region *names[REGIONS_BUCKETS];
     uint64_t load;
     bool loaded;
 };
@@ -71,19 +72,29 @@ static Entry *entry_find(const Regions *regions, Str region, Str service)
     return entry;
 }
 
-static size_t region_index(Regions *regions, Str region)
+static Region *region_find(const Regions *regions, Str name)
 {
-    for (size_t i = 0; i < regions->name_count; i++) {
-        if (str_equal(str_from(regions->names[i].name), region)) {
-            return i;
-        }
+    Region *region = regions->names[str_hash(name) % REGIONS_BUCKETS];
+    while (region != NULL && !str_equal(str_from(region->name), name)) {
+        region = region->next;
     }
-    regions->names = realloc(regions->names, (regions->name_count + 1) * sizeof(*regions->names));
-    TAI_ASSERT(regions->names != NULL);
-    char *name = strndup(region.data, region.length);
-    TAI_ASSERT(name != NULL);
-    regions->names[regions->name_count] = (Region){.name = name};
-    return regions->name_count++;
+    return region;
+}
+
+static Region *region_take(Regions *regions, Str name)
+{
+    Region *region = region_find(regions, name);
+    if (region != NULL) {
+        return region;
+    }
+    region = calloc(1, sizeof(*region));
+    TAI_ASSERT(region != NULL);
+    region->name = strndup(name.data, name.length);
+    TAI_ASSERT(region->name != NULL);
+    Region **bucket = &regions->names[str_hash(name) % REGIONS_BUCKETS];
+    region->next = *bucket;
+    *bucket = region;
+    return region;
 }
 
 static Entry *entry_take(Regions *regions, Str region, Str service)
@@ -97,7 +108,7 @@ static Entry *entry_take(Regions *regions, Str region, Str service)
     entry->place = strndup(arena_print(&regions->arena, STR_FMT "." STR_FMT, STR_ARG(region), STR_ARG(service)).data,
                            region.length + 1 + service.length);
     TAI_ASSERT(entry->place != NULL);
-    entry->region = region_index(regions, region);
+    entry->region = region_take(regions, region);
     Entry **bucket = &regions->buckets[bucket_of(region, service)];
     entry->next = *bucket;
     *bucket = entry;
@@ -112,7 +123,7 @@ static void entry_change(Regions *regions, Entry *entry, const DeploymentRunning
         log_event(worker_log(regions->worker), LOG_WARN, "running_too_long",
                   LOG_FIELDS(log_text("place", str_from(entry->place))));
     }
-    regions->names[entry->region].services += (entry->version[0] != '\0' ? 1 : 0) - ran;
+    entry->region->services += (entry->version[0] != '\0' ? 1 : 0) - ran;
 }
 
 static bool regions_decode(Regions *regions, const BusDelivery *message, DeploymentRunning *running)
@@ -196,6 +207,16 @@ Err regions_open(Worker *worker, Regions **out)
     return err;
 }
 
+static void names_free(Region *region)
+{
+    while (region != NULL) {
+        Region *next = region->next;
+        free(region->name);
+        free(region);
+        region = next;
+    }
+}
+
 static void entries_free(Entry *entry)
 {
     while (entry != NULL) {
@@ -216,11 +237,8 @@ void regions_close(Regions *regions)
     loop_timer_clear(worker_loop(regions->worker), &regions->again);
     for (size_t i = 0; i < REGIONS_BUCKETS; i++) {
         entries_free(regions->buckets[i]);
+        names_free(regions->names[i]);
     }
-    for (size_t i = 0; i < regions->name_count; i++) {
-        free(regions->names[i].name);
-    }
-    free(regions->names);
     arena_release(&regions->arena);
     free(regions);
 }
@@ -232,12 +250,8 @@ bool regions_are_loaded(const Regions *regions)
 
 RegionState regions_look(const Regions *regions, Str region, Str service)
 {
-    RegionState state = {0};
-    for (size_t i = 0; i < regions->name_count; i++) {
-        if (str_equal(str_from(regions->names[i].name), region)) {
-            state.services = regions->names[i].services;
-        }
-    }
+    const Region *place = region_find(regions, region);
+    RegionState state = {.services = place == NULL ? 0 : place->services};
     const Entry *entry = entry_find(regions, region, service);
     if (entry != NULL && entry->version[0] != '\0') {
         state.services--;

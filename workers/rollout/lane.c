@@ -99,11 +99,11 @@ static void lanes_looked(void *context, Err err, const BusDelivery *message)
     Rollouts *rollouts = context;
     rollouts->looking = false;
     if (!err_is(err) && message == NULL) { /* the policy worker writes the default document */
-        DeploymentPolicy *policy = malloc(sizeof(*policy));
-        TAI_ASSERT(policy != NULL);
-        *policy = deployment_policy_default();
+        Arena arena = arena_make(POLICY_BLOCK_BYTES, POLICY_LIMIT_BYTES);
+        DeploymentPolicy *policy = arena_alloc(&arena, sizeof(*policy));
+        *policy = deployment_policy_default(&arena);
         lanes_for_policy(rollouts, policy);
-        free(policy);
+        arena_release(&arena);
     } else if (!err_is(err) && (message->sequence != rollouts->policy_revision || rollouts->look_again)) {
         Arena arena = arena_make(POLICY_BLOCK_BYTES, POLICY_LIMIT_BYTES);
         DeploymentPolicy *policy = arena_alloc(&arena, sizeof(*policy));

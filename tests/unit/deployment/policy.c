@@ -1,5 +1,6 @@
 /* Tests of policy: each rule, all violations at once, and a plan that needs no second look at the policy. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "shared/deployment/policy.h"
@@ -21,8 +22,8 @@ static Case *case_make(void)
 {
     Case *made = calloc(1, sizeof *made);
     cr_assert_not_null(made);
-    made->arena = arena_make(16384, 1 << 18);
-    made->policy = deployment_policy_default();
+    made->arena = arena_make(16384, 1 << 22);
+    made->policy = deployment_policy_default(&made->arena);
     made->facts = (DeploymentFacts){.image = IMAGE_FOUND, .digest = STR(DIGEST), .now_ms = NOW_MS};
     made->facts.regions[0].known = true;
     made->facts.regions[0].services = 3;
@@ -83,7 +84,8 @@ Test(policy, the_default_has_the_designs_strategies)
         {"rolling", {25, 50, 75, 100}, 4},
         {"immediate", {100}, 1},
     };
-    DeploymentPolicy policy = deployment_policy_default();
+    Arena arena = arena_make(1024, 65536);
+    DeploymentPolicy policy = deployment_policy_default(&arena);
     cr_assert_eq(policy.strategy_count, LENGTH(rows));
     for (size_t i = 0; i < LENGTH(rows); i++) {
         const DeploymentStrategy *strategy = &policy.strategies[i];
@@ -103,6 +105,7 @@ Test(policy, the_default_has_the_designs_strategies)
     cr_assert_eq(policy.region_count, 4);
     cr_assert_eq(policy.time_scale_e4, 10000);
     cr_assert_gt(policy.progress_deadline_ms, 0);
+    arena_release(&arena);
 }
 
 Test(policy, what_nothing_speaks_against_is_planned_and_pinned)
@@ -314,20 +317,59 @@ Test(policy, all_violations_are_told_at_once)
     case_release(made);
 }
 
+/* With the longest names that there are. */
+static void regions_make(Case *made, int32_t count)
+{
+    DeploymentPolicy *policy = &made->policy;
+    policy->region_count = count;
+    policy->regions = arena_alloc_array(&made->arena, (size_t)count, sizeof policy->regions[0]);
+    for (int32_t i = 0; i < count; i++) {
+        DeploymentRegionPolicy *region = &policy->regions[i];
+        *region = (DeploymentRegionPolicy){.capacity = i, .driver = "sandbox"};
+        cr_assert_eq(snprintf(region->name, sizeof region->name, "%063d", (int)i), 63);
+    }
+    int32_t twice = 0;
+    cr_assert(deployment_policy_index(policy, &made->arena, &twice));
+}
+
+Test(policy, each_of_thousands_of_regions_is_found_by_its_name_and_no_other_is)
+{
+    Case *made = case_make();
+    regions_make(made, DEPLOYMENT_POLICY_REGIONS_MAX);
+    for (int32_t i = 0; i < DEPLOYMENT_POLICY_REGIONS_MAX; i++) {
+        const DeploymentRegionPolicy *found =
+            deployment_policy_region(&made->policy, str_from(made->policy.regions[i].name));
+        cr_assert(found != NULL && found->capacity == i);
+    }
+    cr_assert_null(deployment_policy_region(&made->policy, STR("us-west-2")));
+    cr_assert_null(deployment_policy_region(&made->policy, (Str){0}));
+    case_release(made);
+}
+
+Test(policy, a_region_that_stands_twice_is_told_by_its_later_place)
+{
+    Case *made = case_make();
+    regions_make(made, 100);
+    memcpy(made->policy.regions[70].name, made->policy.regions[3].name, sizeof made->policy.regions[3].name);
+    int32_t twice = 0;
+    cr_assert_not(deployment_policy_index(&made->policy, &made->arena, &twice));
+    cr_assert_eq(twice, 70);
+    case_release(made);
+}
+
 Test(policy, the_largest_policy_and_signal_fit_and_wild_counts_do_no_harm)
 {
     Case *made = case_make();
     made->policy.freeze_count = INT32_MAX;
     for (int i = 0; i < DEPLOYMENT_FREEZES_MAX; i++)
         made->policy.freezes[i] = (DeploymentFreeze){.from_ms = INT64_MIN, .to_ms = INT64_MAX};
-    made->policy.region_count = INT32_MAX;
+    regions_make(made, DEPLOYMENT_POLICY_REGIONS_MAX);
     made->policy.strategy_count = -5;
     made->decision.signal.region_count = DEPLOYMENT_REGIONS_MAX + 9;
-    for (int i = 0; i < DEPLOYMENT_REGIONS_MAX; i++) {
-        memset(made->policy.regions[i].name, 'a' + i % 26, sizeof made->policy.regions[i].name - 1);
+    for (int i = 0; i < DEPLOYMENT_REGIONS_MAX; i++)
         made->decision.signal.regions[i] = STR("us-west-2");
-    }
     evaluate(made);
+    cr_assert(is_told(made, "region_unknown", " and 5968 more"));
     cr_assert_eq(made->decision.violation_count, 1 + DEPLOYMENT_FREEZES_MAX + DEPLOYMENT_REGIONS_MAX);
     case_release(made);
 }

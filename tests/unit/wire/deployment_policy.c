@@ -34,7 +34,7 @@ static void assert_reads_back(Arena *arena, const DeploymentPolicy *policy)
 Test(deployment_policy, the_shipped_document_is_the_default_as_it_is_printed)
 {
     Arena arena = sample_arena();
-    DeploymentPolicy policy = deployment_policy_default();
+    DeploymentPolicy policy = deployment_policy_default(&arena);
     sample_assert_same_text(wire_print_deployment_policy(&arena, &policy), shipped(&arena), "the default policy");
     assert_reads_back(&arena, &policy);
     DeploymentPolicy read;
@@ -56,9 +56,10 @@ Test(deployment_policy, the_shipped_document_is_the_default_as_it_is_printed)
 Test(deployment_policy, the_fullest_policy_is_read_again)
 {
     Arena arena = sample_arena();
-    DeploymentPolicy policy = deployment_policy_default();
+    DeploymentPolicy policy = deployment_policy_default(&arena);
     policy.strategy_count = DEPLOYMENT_STRATEGIES_MAX;
-    policy.region_count = DEPLOYMENT_REGIONS_MAX;
+    policy.region_count = DEPLOYMENT_POLICY_REGIONS_MAX;
+    policy.regions = arena_alloc_array(&arena, DEPLOYMENT_POLICY_REGIONS_MAX, sizeof(policy.regions[0]));
     policy.freeze_count = DEPLOYMENT_FREEZES_MAX;
     for (int i = 0; i < DEPLOYMENT_STRATEGIES_MAX; i++) {
         DeploymentStrategy *strategy = &policy.strategies[i];
@@ -70,10 +71,12 @@ Test(deployment_policy, the_fullest_policy_is_read_again)
             cr_assert_eq(snprintf(stage->name, sizeof(stage->name), "%031d", j), 31);
         }
     }
-    for (int i = 0; i < DEPLOYMENT_REGIONS_MAX; i++) {
+    for (int i = 0; i < DEPLOYMENT_POLICY_REGIONS_MAX; i++) {
         DeploymentRegionPolicy *region = &policy.regions[i];
         *region = (DeploymentRegionPolicy){"", 1000000000, "kubernetes"};
         cr_assert_eq(snprintf(region->name, sizeof(region->name), "%063d", i), 63);
+    }
+    for (int i = 0; i < DEPLOYMENT_FREEZES_MAX; i++) {
         DeploymentFreeze *freeze = &policy.freezes[i];
         *freeze = (DeploymentFreeze){.from_ms = i, .to_ms = INT64_C(253402300799999)};
         memset(freeze->service, 'a', sizeof(freeze->service) - 1);
