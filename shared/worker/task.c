@@ -5,6 +5,7 @@
 
 #include "shared/base/id.h"
 #include "shared/base/trace.h"
+#include "shared/worker/letter.h"
 #include "shared/worker/private.h"
 
 #define TASK_ARENA_BLOCK_BYTES 4096
@@ -100,41 +101,12 @@ static void slot_buried(void *context, Err err, const BusStored *stored)
     slot_release(slot);
 }
 
-static Str print_uint(Arena *arena, uint64_t number)
-{
-    return arena_print(arena, "%llu", (unsigned long long)number);
-}
-
-/* A publisher's text as a header can hold it. */
-static Str print_header(Arena *arena, Str text)
-{
-    Str copy = arena_copy(arena, str_slice(text, 0, BUS_HEADER_VALUE_MAX));
-    for (char *c = (char *)copy.data; *c != '\0'; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
-            *c = '?';
-        }
-    }
-    return copy;
-}
-
 static void slot_bury(TaskSlot *slot)
 {
     Lane *lane = slot->lane;
-    Arena *arena = &slot->task.arena;
-    const BusDelivery *input = &slot->task.message;
+    const LetterPlace place = {lane->spec->domain, lane->spec->name, lane->spec->stream};
     lane_log_error(lane, LOG_WARN, "buried", slot);
-    Str subject = arena_print(arena, "tai.dead.%s.%s", lane->spec->domain, lane->spec->name);
-    Str id = arena_print(arena, "dead.%s.%s.%llu", lane->spec->stream, lane->spec->name,
-                         (unsigned long long)input->sequence);
-    BusMessage letter = {.subject = subject, .body = input->body};
-    bus_message_add(&letter, BUS_HEADER_MSG_ID, id);
-    bus_message_pass_on(&letter, input, BUS_HEADER_TRACE);
-    bus_message_pass_on(&letter, input, BUS_HEADER_CONTENT_TYPE);
-    bus_message_add(&letter, "Tai-Dead-Reason", print_header(arena, str_from(slot->why.why)));
-    bus_message_add(&letter, "Tai-Dead-Subject", print_header(arena, input->subject));
-    bus_message_add(&letter, "Tai-Dead-Stream", str_from(lane->spec->stream));
-    bus_message_add(&letter, "Tai-Dead-Sequence", print_uint(arena, input->sequence));
-    bus_message_add(&letter, "Tai-Dead-Deliveries", print_uint(arena, input->delivered));
+    BusMessage letter = letter_make(&slot->task.arena, &place, &slot->task.message, str_from(slot->why.why));
     slot->outstanding++;
     bus_store(slot_bus(slot), &letter, TASK_BUS_TIMEOUT_MS, slot_buried, slot);
 }

@@ -186,3 +186,34 @@ Test(deployment_regions, an_older_deployment_that_comes_later_supersedes_nothing
     rollout_end_as(stack, newer, "SUCCESS");
     stack_stop(stack);
 }
+
+/* --- what cannot be read on a lane ----------------------------------------------------------------------------- */
+
+static jsConsumerInfo lane_look(Stack *stack)
+{
+    jsConsumerInfo *info = NULL;
+    cr_assert_eq(js_GetConsumerInfo(&info, stack_js(stack), "DEPLOYMENT", "region-us-west-2", NULL, NULL), NATS_OK);
+    jsConsumerInfo copy = *info; /* its numbers outlive it */
+    jsConsumerInfo_Destroy(info);
+    return copy;
+}
+
+Test(deployment_regions, what_cannot_be_read_on_a_lane_stays_until_its_letter_is_stored_and_the_lane_goes_on)
+{
+    Stack *stack = rollout_stack(&(StackPlan){0});
+    jsStreamInfo *dead = NULL;
+    cr_assert_eq(js_GetStreamInfo(&dead, stack_js(stack), "DEAD", NULL, NULL), NATS_OK);
+    cr_assert_eq(js_DeleteStream(stack_js(stack), "DEAD", NULL, NULL), NATS_OK);
+    uint64_t sequence = ledger_publish_text(stack, "tai.deployment.region.us-west-2", "no-work", "no work");
+    WAIT_UNTIL(lane_look(stack).NumRedelivered == 1); /* there is no letter, so it comes again */
+    cr_assert_eq(js_AddStream(NULL, stack_js(stack), dead->Config, NULL, NULL), NATS_OK);
+    jsStreamInfo_Destroy(dead);
+    WAIT_UNTIL(ledger_count_of(stack, "DEAD", "tai.dead.deployment.region") == 1);
+    Entries letters = ledger_read(stack, "DEAD", "tai.dead.deployment.region");
+    cr_assert(strstr(letters.entries[0].headers, "Tai-Dead-Reason: "), "%s", letters.entries[0].headers);
+    const char *origin = stack_print(stack, "Tai-Dead-Sequence: %llu", (unsigned long long)sequence);
+    cr_assert(strstr(letters.entries[0].headers, origin), "%s", letters.entries[0].headers);
+    rollout_post(stack, rollout_body(stack, "api", "v1", ROLLOUT_WEST QUICK));
+    WAIT_UNTIL(lane_look(stack).NumAckPending == 0);
+    stack_stop(stack);
+}

@@ -101,6 +101,7 @@ static void rollouts_stop(Worker *worker, void *context)
     (void)worker;
     Rollouts *rollouts = context;
     runs_release(rollouts);
+    burials_release(rollouts);
     lanes_close(rollouts);
 }
 

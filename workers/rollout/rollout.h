@@ -22,6 +22,7 @@ typedef struct {
 
 typedef struct Run Run;
 typedef struct Lane Lane;
+typedef struct Burial Burial;
 
 #define ROLLOUT_BUCKETS 4096
 
@@ -35,6 +36,7 @@ typedef struct {
     Lane *lanes;                /* one for each region that work was ever seen for */
     Run *runs[ROLLOUT_BUCKETS]; /* by deployment id */
     size_t run_count;
+    Burial *burials; /* letters on their way */
     BusSubscription *results;
     BusSubscription *controls;
     BusSubscription *policy;
@@ -55,6 +57,10 @@ void run_open(Rollouts *rollouts, Lane *lane, BusDelivery *delivery); /* the del
 void run_result_arrived(Rollouts *rollouts, Str deployment_id, Str body);
 bool run_control_arrived(Rollouts *rollouts, Str deployment_id); /* false: it is not in work here */
 void runs_release(Rollouts *rollouts); /* at the end of the process: nothing is acked, others take over */
+
+/* bury.c: a message that cannot be read becomes a dead letter; the delivery becomes the burial's. */
+void bury(Rollouts *rollouts, Lane *lane, BusDelivery *delivery, Err why);
+void burials_release(Rollouts *rollouts); /* at the end of the process: what is not stored comes again */
 
 /* goback.c: an abort of a deployment that is over, while the version before is kept. */
 void goback_open(Rollouts *rollouts, Str deployment_id, Str body);

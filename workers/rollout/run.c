@@ -135,21 +135,6 @@ static void run_progress(void *context)
     loop_timer_set(run->rollouts->loop, &run->progress, run->rollouts->settings.ack_wait_ms / 3);
 }
 
-/* What cannot even be read is a dead letter; the lane goes on. */
-static void run_bury(Rollouts *rollouts, Lane *lane, BusDelivery *delivery, Err why)
-{
-    log_event(rollouts->log, LOG_ERROR, "buried",
-              LOG_FIELDS(log_text("subject", delivery->subject), log_number("sequence", (int64_t)delivery->sequence),
-                         log_why(&why)));
-    BusMessage letter = {.subject = STR("tai.dead.deployment.region"), .body = delivery->body};
-    bus_message_add(&letter, "Tai-Dead-Reason", str_from(why.why));
-    bus_message_add(&letter, "Tai-Dead-Subject", delivery->subject);
-    bus_publish(rollouts->bus, &letter);
-    bus_terminate(rollouts->bus, delivery);
-    bus_delivery_release(delivery);
-    lane_is_free(lane);
-}
-
 static Err run_decode(Run *run)
 {
     Err err = wire_decode_region_work(&run->arena, run->delivery.body, &run->work);
@@ -185,7 +170,7 @@ void run_open(Rollouts *rollouts, Lane *lane, BusDelivery *delivery)
     if (err_is(err)) {
         run->delivery = (BusDelivery){0};
         run_free(run);
-        run_bury(rollouts, lane, delivery, err);
+        bury(rollouts, lane, delivery, err);
         return;
     }
     run->state = rollout_make();
