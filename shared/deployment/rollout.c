@@ -447,6 +447,8 @@ bool rollout_apply(Rollout *rollout, const DeploymentPlan *plan, const RolloutEv
         return false;
     if (!fold(&next, plan, event))
         return false;
+    if (event->judged || rollout_phase_is_final(next.phase))
+        next.marginal = event->judged && event->verdict.verdict == JUDGE_MARGINAL;
     next.events++;
     *rollout = next;
     return true;

@@ -107,6 +107,7 @@ typedef struct {
     int32_t weight_percent; /* last verified; 0 at first */
     bool promote;           /* this stage passes once its weight is verified */
     bool promote_full;      /* and all others */
+    bool marginal;          /* the last judgement was: close to the limit, or not certain on which side of it */
     RolloutCause cause;
     int64_t started_ms;
     int64_t ended_ms;

@@ -243,6 +243,23 @@ Test(deployment_control, without_traffic_nothing_passes_and_a_person_is_waited_f
     stack_stop(stack);
 }
 
+/* So sure a bound that the canary's few requests straddle the limit, and staging's many do not. */
+Test(deployment_control, a_stage_that_passes_close_to_the_limit_is_told_with_an_all_clear_when_it_is_no_longer_so)
+{
+    Stack *stack = rollout_stack(&(StackPlan){0});
+    json_t *policy = rollout_policy(stack);
+    json_object_set_new(json_at(policy, "limits"), "bound_alpha", json_real(0.0001));
+    rollout_put_policy(stack, policy);
+    cluster_behave(stack, "{\"service\": \"api\", \"error_rate\": 0}");
+    const char *id = rollout_begin(stack, rollout_body(stack, "api", "v1", ROLLOUT_WEST));
+    rollout_end_as(stack, id, "SUCCESS");
+    json_t *passed = rollout_wait(stack, id, "stage_passed", NULL, "canary");
+    cr_assert_str_eq(json_text(passed, "verdict.verdict"), "marginal");
+    WAIT_UNTIL(ledger_count_of(stack, "ANDON", "tai.andon.deployment.health_marginal") == 2);
+    cr_assert_eq(rollout_alerts(stack, "health_marginal", "HIGH", "api v1"), 1, "raised once, and cleared");
+    stack_stop(stack);
+}
+
 Test(deployment_control, a_health_source_that_fails_now_and_then_decides_nothing)
 {
     Stack *stack = rollout_stack(&(StackPlan){0});

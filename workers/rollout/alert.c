@@ -46,7 +46,8 @@ void run_alert_event(Run *run, const Rollout *before)
     if (waited != waits) {
         alert_high(run, STR("rollout_paused"), waited, waits ? event->why : STR("goes on"));
     }
-    if (event->judged && event->verdict.verdict == JUDGE_MARGINAL) {
-        alert_high(run, STR("health_marginal"), false, event->why);
+    if (before->marginal != run->state.marginal) {
+        alert_high(run, STR("health_marginal"), before->marginal,
+                   run->state.marginal ? event->why : STR("no longer close to the limit, or over"));
     }
 }

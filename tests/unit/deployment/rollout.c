@@ -413,3 +413,25 @@ Test(rollout, its_state_stays_small)
 {
     cr_assert_lt(sizeof(Rollout), (size_t)512);
 }
+
+Test(rollout, what_was_close_to_the_limit_is_so_until_it_is_judged_anew_or_over)
+{
+    for (int late = 0; late < 2; late++) { /* the last stage, or one before */
+        World *world = world_make(world_plan());
+        world_reach(world, ROLLOUT_OBSERVE, late ? 2 : 0);
+        world->now_ms = world->rollout.until_ms;
+        const RolloutEvent *event = world_hear(world, world_health(world_counts(1000, 50)));
+        cr_assert_eq(event->kind, ROLLOUT_EVENT_STAGE_PASSED);
+        cr_assert(world->rollout.marginal);
+        while (world->rollout.phase != (late ? ROLLOUT_BAKE : ROLLOUT_OBSERVE)) {
+            world_step(world);
+            cr_assert(world->rollout.marginal, "what is not judged changes nothing");
+        }
+        for (int32_t passed = world->rollout.stages_passed;
+             world->rollout.stages_passed == passed && world->rollout.phase != ROLLOUT_SUCCEEDED;) {
+            world_step(world);
+        }
+        cr_assert_not(world->rollout.marginal);
+        world_release(world);
+    }
+}
