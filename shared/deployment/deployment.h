@@ -1,5 +1,5 @@
 /* deployment - what is said about a deployment: the signal, the decision, the plan, the outcome. Plain data.
- * Every Str is borrowed, mostly from the arena of the message that it was decoded from. */
+ * Every Str and every array is borrowed, mostly from the arena of the message that it was decoded from. */
 #ifndef TAI_DEPLOYMENT_DEPLOYMENT_H
 #define TAI_DEPLOYMENT_DEPLOYMENT_H
 
@@ -21,8 +21,8 @@ typedef struct {
     Str publisher;
     Str service;
     Str version;
-    Str image;                           /* repository without tag; empty: the policy's prefix and the service */
-    Str regions[DEPLOYMENT_REGIONS_MAX]; /* in order */
+    Str image;          /* repository without tag; empty: the policy's prefix and the service */
+    const Str *regions; /* in order */
     size_t region_count;
     Str strategy; /* "canary", "blue_green", "rolling", "immediate", or one of the policy document's own */
     OnRegionFailure on_region_failure;
@@ -74,7 +74,7 @@ typedef struct {
     Str image;  /* repository */
     Str digest; /* "sha256:…", pinned */
     DeploymentPlan plan;
-    DeploymentRegion regions[DEPLOYMENT_REGIONS_MAX]; /* as in the signal */
+    DeploymentRegion *regions; /* as many as in the signal; NULL: a rejected one names none */
     uint64_t policy_revision;
     uint64_t signal_sequence;
     int64_t decided_ms;

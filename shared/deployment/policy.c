@@ -324,7 +324,9 @@ void deployment_evaluate(const DeploymentPolicy *policy, const DeploymentFacts *
     judge_strategy(&evaluation);
     judge_image(&evaluation);
     judge_freezes(&evaluation);
-    for (size_t i = 0; i < decision->signal.region_count && i < DEPLOYMENT_REGIONS_MAX; i++)
+    TAI_ASSERT(decision->signal.region_count <= DEPLOYMENT_REGIONS_MAX);
+    decision->regions = arena_alloc_array(arena, decision->signal.region_count, sizeof decision->regions[0]);
+    for (size_t i = 0; i < decision->signal.region_count; i++)
         judge_region(&evaluation, i);
     decision->rejected = decision->violation_count > 0;
 }

@@ -37,7 +37,7 @@ static Err read_region(const Tai__V1__DeploymentRegion *packed, Str expected, bo
     return err_is(err) || rejected ? err : parts_check_present("regions.driver", region->driver);
 }
 
-static Err read_regions(const Tai__V1__DeploymentDecision *packed, DeploymentDecision *decision)
+static Err read_regions(Arena *arena, const Tai__V1__DeploymentDecision *packed, DeploymentDecision *decision)
 {
     if (packed->rejected && packed->n_regions == 0) {
         return err_none();
@@ -45,6 +45,7 @@ static Err read_regions(const Tai__V1__DeploymentDecision *packed, DeploymentDec
     if (packed->n_regions != decision->signal.region_count) {
         return err_reject("regions: are not those of the signal");
     }
+    decision->regions = arena_alloc_array(arena, packed->n_regions, sizeof(decision->regions[0]));
     for (size_t i = 0; i < packed->n_regions; i++) {
         Err err = read_region(packed->regions[i], decision->signal.regions[i], packed->rejected, &decision->regions[i]);
         if (err_is(err)) {
@@ -87,7 +88,7 @@ Err parts_read_decision(Arena *arena, const Tai__V1__DeploymentDecision *packed,
         err = parts_read_plan(packed->plan, &decision->plan);
     }
     if (!err_is(err)) {
-        err = read_regions(packed, decision);
+        err = read_regions(arena, packed, decision);
     }
     return err_is(err) ? err : message_check_time("decided_ms", decision->decided_ms);
 }
@@ -102,7 +103,7 @@ Err wire_decode_deployment_decision(Arena *arena, Str body, DeploymentDecision *
 /* A rejected one may name none: whoever rejects may not have got so far. */
 static void write_regions(Arena *arena, const DeploymentDecision *decision, Tai__V1__DeploymentDecision *packed)
 {
-    if (decision->rejected && decision->regions[0].region.length == 0) {
+    if (decision->rejected && decision->regions == NULL) {
         return;
     }
     packed->n_regions = decision->signal.region_count;

@@ -48,13 +48,15 @@ static Err read_target_regions(Arena *arena, const json_t *array, DeploymentSign
     if (count > DEPLOYMENT_REGIONS_MAX) {
         return err_reject("target_regions: more than %d regions", DEPLOYMENT_REGIONS_MAX);
     }
+    Str *regions = arena_alloc_array(arena, count, sizeof(*regions));
     for (size_t i = 0; i < count; i++) {
         const json_t *region = json_array_get(array, i);
         if (!json_is_string(region)) {
             return err_reject("target_regions: entry %zu must be a string", i + 1);
         }
-        signal->regions[i] = arena_copy(arena, document_string(region));
+        regions[i] = arena_copy(arena, document_string(region));
     }
+    signal->regions = regions;
     signal->region_count = count;
     return err_none();
 }
@@ -72,10 +74,12 @@ static Err read_regions(Arena *arena, const json_t *object, DeploymentSignal *si
     if (one == NULL) {
         return err_reject("target_region: missing");
     }
-    Err err = read_text(arena, one, "target_region", &signal->regions[0]);
+    Str *region = arena_alloc(arena, sizeof(*region));
+    Err err = read_text(arena, one, "target_region", region);
     if (!err_is(err)) {
-        err = parts_check_present("target_region", signal->regions[0]);
+        err = parts_check_present("target_region", *region);
     }
+    signal->regions = region;
     signal->region_count = 1;
     return err;
 }

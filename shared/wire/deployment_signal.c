@@ -3,25 +3,26 @@
 #include "shared/wire/deployment.h"
 #include "shared/wire/deployment_parts.h"
 
-static Err read_regions(const Tai__V1__DeploymentSignal *packed, DeploymentSignal *signal)
+static Err read_regions(Arena *arena, const Tai__V1__DeploymentSignal *packed, DeploymentSignal *signal)
 {
     if (packed->n_regions > DEPLOYMENT_REGIONS_MAX) {
         return err_reject("target_regions: more than %d regions", DEPLOYMENT_REGIONS_MAX);
     }
+    Str *regions = arena_alloc_array(arena, packed->n_regions, sizeof(*regions));
     for (size_t i = 0; i < packed->n_regions; i++) {
-        const MessageText text = {"target_regions", packed->regions[i], &signal->regions[i]};
+        const MessageText text = {"target_regions", packed->regions[i], &regions[i]};
         Err err = message_read_texts(&text, 1);
         if (err_is(err)) {
             return err;
         }
     }
+    signal->regions = regions;
     signal->region_count = packed->n_regions;
     return err_none();
 }
 
 Err parts_read_signal(Arena *arena, const Tai__V1__DeploymentSignal *packed, DeploymentSignal *signal)
 {
-    (void)arena; /* the texts are there already */
     *signal = (DeploymentSignal){
         .on_region_failure = (OnRegionFailure)packed->on_region_failure,
         .received_ms = packed->received_ms,
@@ -35,7 +36,7 @@ Err parts_read_signal(Arena *arena, const Tai__V1__DeploymentSignal *packed, Dep
     };
     Err err = message_read_texts(texts, MESSAGE_COUNT(texts));
     if (!err_is(err)) {
-        err = read_regions(packed, signal);
+        err = read_regions(arena, packed, signal);
     }
     return err_is(err) ? err : message_check_time("received_ms", signal->received_ms);
 }
@@ -82,7 +83,7 @@ Tai__V1__DeploymentSignal *parts_write_signal(Arena *arena, const DeploymentSign
     packed->received_ms = signal->received_ms;
     TAI_ASSERT(signal->region_count <= DEPLOYMENT_REGIONS_MAX);
     packed->n_regions = signal->region_count;
-    packed->regions = arena_alloc_array(arena, DEPLOYMENT_REGIONS_MAX, sizeof(char *));
+    packed->regions = arena_alloc_array(arena, signal->region_count, sizeof(char *));
     for (size_t i = 0; i < signal->region_count; i++) {
         packed->regions[i] = message_write_text(arena, signal->regions[i]);
     }

@@ -6,11 +6,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_plan(Arena *arena, const DeploymentPolicy *policy)
 {
+    const Str region = str_from(policy->regions[0].name);
     DeploymentDecision decision = {.signal = {.deployment_id = STR("dep_1"),
                                               .publisher = STR("fuzz"),
                                               .service = STR("api"),
                                               .version = STR("v2"),
-                                              .regions = {str_from(policy->regions[0].name)},
+                                              .regions = &region,
                                               .region_count = 1,
                                               .strategy = str_from(policy->strategies[0].name)}};
     DeploymentFacts facts = {.image = IMAGE_FOUND, .now_ms = INT64_C(1700000000000)};

@@ -109,12 +109,12 @@ static const char *decided_before(Stack *stack, const char *key, bool rejected)
         .publisher = STR("shop1"),
         .service = STR("api"),
         .version = STR("v1"),
-        .regions = {STR("us-west-2")},
+        .regions = &STR("us-west-2"),
         .region_count = 1,
         .strategy = STR("canary"),
         .received_ms = clock_unix_ms(),
     };
-    decision->regions[0] = (DeploymentRegion){.region = STR("us-west-2"), .driver = STR("sandbox")};
+    decision->regions = &(DeploymentRegion){.region = STR("us-west-2"), .driver = STR("sandbox")};
     decision->plan.stage_count = 1;
     decision->plan.stages[0].name[0] = 'p';
     decision->plan.stages[0].weight_percent = 100;

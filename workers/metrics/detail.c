@@ -423,9 +423,11 @@ static void detail_take_signal(Detail *detail, const Listed *listed)
     signal->service = arena_copy(arena, str_from(listed->service));
     signal->version = arena_copy(arena, str_from(listed->version));
     signal->strategy = arena_copy(arena, str_from(listed->strategy));
+    Str *regions = arena_alloc_array(arena, listed->region_count, sizeof(*regions));
+    signal->regions = regions;
     signal->region_count = listed->region_count;
     for (size_t i = 0; i < listed->region_count; i++) {
-        signal->regions[i] = arena_copy(arena, str_from(listed->regions[i]));
+        regions[i] = arena_copy(arena, str_from(listed->regions[i]));
     }
     signal->received_ms = listed->updated_ms;
 }

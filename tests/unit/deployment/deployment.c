@@ -8,10 +8,11 @@
 
 static DeploymentSignal signal_make(void)
 {
+    static const Str regions[] = {STR("us-west-2"), STR("us-east-1")};
     return (DeploymentSignal){
         .service = STR("api-service"),
         .version = STR("v2.0.0"),
-        .regions = {STR("us-west-2"), STR("us-east-1")},
+        .regions = regions,
         .region_count = 2,
         .strategy = STR("canary"),
     };
@@ -134,7 +135,6 @@ Test(deployment, lengths_are_bounded)
         {offsetof(DeploymentSignal, service), DEPLOYMENT_SERVICE_MAX},
         {offsetof(DeploymentSignal, version), DEPLOYMENT_VERSION_MAX},
         {offsetof(DeploymentSignal, image), 255},
-        {offsetof(DeploymentSignal, regions), 63},
         {offsetof(DeploymentSignal, strategy), 31},
         {offsetof(DeploymentSignal, deployment_id), 128},
         {offsetof(DeploymentSignal, publisher), 128},
@@ -147,6 +147,13 @@ Test(deployment, lengths_are_bounded)
             cr_assert_eq(err_is(deployment_signal_check(&signal)), over == 1, "row %zu", i);
         }
     }
+    for (size_t over = 0; over < 2; over++) {
+        DeploymentSignal signal = signal_make();
+        Str region = repeat(memory, 'a', 63 + over);
+        signal.regions = &region;
+        signal.region_count = 1;
+        cr_assert_eq(err_is(deployment_signal_check(&signal)), over == 1, "a region");
+    }
 }
 
 Test(deployment, regions_are_told_at_least_one_none_twice)
@@ -158,13 +165,14 @@ Test(deployment, regions_are_told_at_least_one_none_twice)
     signal.region_count = DEPLOYMENT_REGIONS_MAX + 1;
     cr_assert(err_is(deployment_signal_check(&signal)));
     signal = signal_make();
-    signal.regions[1] = STR("us-west-2");
+    Str regions[] = {STR("us-west-2"), STR("us-west-2")};
+    signal.regions = regions;
     Err err = deployment_signal_check(&signal);
     cr_assert_str_eq(err.why, "target_regions: us-west-2 stands twice");
     cr_assert_eq(err.kind, ERR_REJECT);
     static const Str bad[] = {STR(""), STR("a.b"), STR("*"), STR(">"), STR("a b")};
     for (size_t i = 0; i < LENGTH(bad); i++) {
-        signal.regions[1] = bad[i];
+        regions[1] = bad[i];
         err = deployment_signal_check(&signal);
         cr_assert_eq(strncmp(err.why, "target_regions: ", 16), 0);
     }
@@ -194,6 +202,7 @@ Test(deployment, the_same_request_is_all_that_a_publisher_chooses)
     other.publisher = STR("bob");
     other.received_ms = 5;
     cr_assert(deployment_signal_same_request(&one, &other));
+    const Str swapped[] = {one.regions[1], one.regions[0]};
     for (int change = 0; change < 7; change++) {
         other = signal_make();
         other.service = change == 0 ? STR("b") : other.service;
@@ -202,10 +211,7 @@ Test(deployment, the_same_request_is_all_that_a_publisher_chooses)
         other.strategy = change == 3 ? STR("b") : other.strategy;
         other.on_region_failure = change == 4 ? ON_REGION_FAILURE_CONTINUE : other.on_region_failure;
         other.region_count = change == 5 ? 1 : other.region_count;
-        if (change == 6) {
-            other.regions[0] = one.regions[1];
-            other.regions[1] = one.regions[0];
-        }
+        other.regions = change == 6 ? swapped : other.regions;
         cr_assert_not(deployment_signal_same_request(&one, &other), "change %d", change);
     }
 }

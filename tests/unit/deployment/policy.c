@@ -14,6 +14,7 @@ typedef struct {
     DeploymentPolicy policy;
     DeploymentFacts facts;
     DeploymentDecision decision;
+    Str regions[DEPLOYMENT_REGIONS_MAX]; /* of its signal */
     Arena arena;
 } Case;
 
@@ -31,10 +32,12 @@ static Case *case_make(void)
     made->facts.regions[0].current_digest = STR(OTHER_DIGEST);
     made->facts.regions[0].current_healthy = true;
     made->facts.regions[1].known = true;
+    made->regions[0] = STR("us-west-2");
+    made->regions[1] = STR("us-east-1");
     made->decision.signal = (DeploymentSignal){
         .service = STR("api"),
         .version = STR("v2"),
-        .regions = {STR("us-west-2"), STR("us-east-1")},
+        .regions = made->regions,
         .region_count = 2,
         .strategy = STR("canary"),
     };
@@ -175,7 +178,7 @@ Test(policy, the_image_must_be_there_and_have_a_digest)
 Test(policy, regions_must_be_known_readable_and_have_room)
 {
     Case *made = case_make();
-    made->decision.signal.regions[1] = STR("mars-1");
+    made->regions[1] = STR("mars-1");
     evaluate(made);
     cr_assert_eq(made->decision.violation_count, 1);
     cr_assert(
@@ -305,7 +308,7 @@ Test(policy, all_violations_are_told_at_once)
     made->facts.regions[0].current_digest = (Str){0};
     made->facts.regions[0].current_healthy = false;
     made->policy.regions[1].capacity = 0;
-    made->decision.signal.regions[2] = STR("mars-1");
+    made->regions[2] = STR("mars-1");
     made->decision.signal.region_count = 3;
     evaluate(made);
     static const char *const codes[] = {"strategy_unknown",   "image_not_found",  "frozen",
@@ -365,9 +368,9 @@ Test(policy, the_largest_policy_and_signal_fit_and_wild_counts_do_no_harm)
         made->policy.freezes[i] = (DeploymentFreeze){.from_ms = INT64_MIN, .to_ms = INT64_MAX};
     regions_make(made, DEPLOYMENT_POLICY_REGIONS_MAX);
     made->policy.strategy_count = -5;
-    made->decision.signal.region_count = DEPLOYMENT_REGIONS_MAX + 9;
+    made->decision.signal.region_count = DEPLOYMENT_REGIONS_MAX;
     for (int i = 0; i < DEPLOYMENT_REGIONS_MAX; i++)
-        made->decision.signal.regions[i] = STR("us-west-2");
+        made->regions[i] = STR("us-west-2");
     evaluate(made);
     cr_assert(is_told(made, "region_unknown", " and 5968 more"));
     cr_assert_eq(made->decision.violation_count, 1 + DEPLOYMENT_FREEZES_MAX + DEPLOYMENT_REGIONS_MAX);

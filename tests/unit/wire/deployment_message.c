@@ -18,7 +18,7 @@ Test(deployment_message, a_signal_comes_back_without_its_publisher)
     sample_assert_ok(wire_decode_deployment_signal(&arena, wire_encode_deployment_signal(&arena, &sent), &signal));
     assert_same_signal(&signal, &sent);
     cr_assert_eq(signal.publisher.length, 0, "the publisher is in the subject, not in the body");
-    DeploymentSignal least = {.service = STR("a"), .version = STR("1"), .regions = {STR("r")}, .region_count = 1};
+    DeploymentSignal least = {.service = STR("a"), .version = STR("1"), .regions = &STR("r"), .region_count = 1};
     sample_assert_ok(wire_decode_deployment_signal(&arena, wire_encode_deployment_signal(&arena, &least), &signal));
     sample_assert_text(signal.strategy, "canary", "the default strategy");
     arena_release(&arena);
@@ -29,7 +29,7 @@ Test(deployment_message, the_bytes_on_the_bus_do_not_change)
     Arena arena = sample_arena();
     DeploymentSignal sent = {.service = STR("a"),
                              .version = STR("1"),
-                             .regions = {STR("r"), STR("s")},
+                             .regions = (const Str[]){STR("r"), STR("s")},
                              .region_count = 2,
                              .strategy = STR("x"),
                              .on_region_failure = ON_REGION_FAILURE_CONTINUE,
@@ -134,7 +134,8 @@ static void assert_same_decision(const DeploymentDecision *a, const DeploymentDe
     sample_assert_same_text(a->image, b->image, "image");
     sample_assert_same_text(a->digest, b->digest, "digest");
     assert_same_plan(&a->plan, &b->plan);
-    for (size_t i = 0; i < DEPLOYMENT_REGIONS_MAX; i++) {
+    cr_assert_eq(a->regions == NULL, b->regions == NULL);
+    for (size_t i = 0; a->regions != NULL && i < a->signal.region_count; i++) {
         sample_assert_same_text(a->regions[i].region, b->regions[i].region, "region");
         sample_assert_same_text(a->regions[i].previous_version, b->regions[i].previous_version, "previous_version");
         sample_assert_same_text(a->regions[i].previous_digest, b->regions[i].previous_digest, "previous_digest");
@@ -228,11 +229,14 @@ static DeploymentRegionWork fullest_work(Arena *arena, size_t text_length)
     for (size_t i = 0; i < DEPLOYMENT_STAGES_MAX; i++) {
         decision->plan.stages[i] = (DeploymentStage){.name = "s", .weight_percent = 1};
     }
+    Str *regions = arena_alloc_array(arena, DEPLOYMENT_REGIONS_MAX, sizeof(*regions));
+    decision->signal.regions = regions;
+    decision->regions = arena_alloc_array(arena, DEPLOYMENT_REGIONS_MAX, sizeof(*decision->regions));
     work.results = arena_alloc_array(arena, DEPLOYMENT_REGIONS_MAX, sizeof(*work.results));
     work.result_count = DEPLOYMENT_REGIONS_MAX;
     for (size_t i = 0; i < DEPLOYMENT_REGIONS_MAX; i++) {
         Str name = arena_print(arena, "r%zu%.*s", i, text_length > 1 ? 60 : 0, sample_long(arena, 60).data);
-        decision->signal.regions[i] = name;
+        regions[i] = name;
         decision->regions[i] = (DeploymentRegion){name, sample_long(arena, text_length),
                                                   sample_long(arena, text_length), sample_long(arena, text_length)};
         work.results[i] = (DeploymentRegionResult){

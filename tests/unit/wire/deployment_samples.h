@@ -22,13 +22,14 @@ static inline Str sample_long(Arena *arena, size_t length)
 
 static inline DeploymentSignal sample_deployment(void)
 {
+    static const Str regions[] = {STR("us-west-2"), STR("us-east-1")};
     return (DeploymentSignal){
         .deployment_id = STR("dep_01HF7YAT3V0000000000000000"),
         .publisher = STR("shop1"),
         .service = STR("api-service"),
         .version = STR("v2.0.0"),
         .image = STR("registry.example:5000/team/api-service"),
-        .regions = {STR("us-west-2"), STR("us-east-1")},
+        .regions = regions,
         .region_count = 2,
         .strategy = STR("canary"),
         .on_region_failure = ON_REGION_FAILURE_ROLLBACK_ALL,
@@ -53,15 +54,18 @@ static inline DeploymentPlan sample_plan(void)
     };
 }
 
+/* Its regions are those of the last call. */
 static inline DeploymentDecision sample_deployment_decision(void)
 {
+    static DeploymentRegion regions[2];
+    regions[0] = (DeploymentRegion){STR("us-west-2"), STR("v1"), STR(SAMPLE_DIGEST), STR("haproxy")};
+    regions[1] = (DeploymentRegion){STR("us-east-1"), {0}, {0}, STR("sandbox")};
     return (DeploymentDecision){
         .signal = sample_deployment(),
         .image = STR("registry.example:5000/team/api-service"),
         .digest = STR(SAMPLE_DIGEST),
         .plan = sample_plan(),
-        .regions = {{STR("us-west-2"), STR("v1"), STR(SAMPLE_DIGEST), STR("haproxy")},
-                    {STR("us-east-1"), {0}, {0}, STR("sandbox")}},
+        .regions = regions,
         .policy_revision = 7,
         .signal_sequence = 4711,
         .decided_ms = SAMPLE_RECEIVED_MS + 5,
