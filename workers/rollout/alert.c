@@ -34,13 +34,13 @@ static void alert_high(Run *run, Str alert, bool cleared, Str why)
 {
     Str id = arena_print(&run->arena, "andon." STR_FMT "." STR_FMT ".%" PRIu64, STR_ARG(run_id(run)), STR_ARG(alert),
                          run->event_sequence);
-    Str summary = arena_print(&run->arena, "%s: " STR_FMT, run->label, STR_ARG(why));
+    Str summary = arena_print(&run->arena, STR_FMT ": " STR_FMT, STR_ARG(run->label), STR_ARG(why));
     run_alert(run, (Andon){.alert = alert, .severity = ANDON_HIGH, .cleared = cleared, .summary = summary}, id);
 }
 
 void run_alert_event(Run *run, const Rollout *before)
 {
-    const RolloutEvent *event = &run->event;
+    const RolloutEvent *event = run->event;
     bool waited = before->paused && before->paused_by_judge;
     bool waits = run->state.paused && run->state.paused_by_judge;
     if (waited != waits) {

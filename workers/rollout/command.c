@@ -11,7 +11,7 @@
 
 void run_command_result(Run *run, const DeploymentResult *result)
 {
-    run->command_id[0] = '\0';
+    run->command_id = (Str){0};
     run->busy = false;
     loop_timer_clear(run->rollouts->loop, &run->timer);
     if (run->ending) {
@@ -36,7 +36,7 @@ static void command_stored(void *context, Err err, const BusStored *stored)
 {
     (void)stored;
     Run *run = context;
-    if (!run_is_back(run) || run->command_id[0] == '\0') {
+    if (!run_is_back(run) || run->command_id.length == 0) {
         return; /* answered already */
     }
     if (err.kind == ERR_RETRY || err.kind == ERR_REJECT) {
@@ -66,7 +66,7 @@ static void command_send(Run *run)
 {
     Arena *arena = &run->scratch;
     DeploymentCommand command = run_command_make(run, run->need.command);
-    command.command_id = str_from(run->command_id);
+    command.command_id = run->command_id;
     command.weight_percent = run->need.weight_percent;
     command.not_after_ms = run_now_ms(run) + run_plan(run)->command_timeout_ms;
     command.fence_sequence = run->event_sequence;
@@ -86,12 +86,12 @@ static void command_looked(void *context, Err err, const BusDelivery *message)
 {
     Run *run = context;
     DeploymentResult result;
-    if (!run_is_back(run) || run->command_id[0] == '\0') {
+    if (!run_is_back(run) || run->command_id.length == 0) {
         return;
     }
     if (!err_is(err) && message != NULL) {
         err = wire_decode_deployment_result(&run->scratch, message->body, &result);
-        if (!err_is(err) && str_equal(result.command_id, str_from(run->command_id))) {
+        if (!err_is(err) && str_equal(result.command_id, run->command_id)) {
             run_command_result(run, &result);
             return;
         }
@@ -101,10 +101,9 @@ static void command_looked(void *context, Err err, const BusDelivery *message)
 
 void run_command(Run *run)
 {
-    Buffer id = buffer_over(run->command_id, sizeof(run->command_id));
-    buffer_print(&id, STR_FMT ".%s.%" PRId32 ".%s.%" PRId32, STR_ARG(run_id(run)), run->label, run->state.stage,
-                 rollout_command_name(run->need.command), run->need.attempt);
-    TAI_ASSERT(!id.overflow);
+    run->command_id =
+        arena_print(&run->scratch, STR_FMT "." STR_FMT ".%" PRId32 ".%s.%" PRId32, STR_ARG(run_id(run)),
+                    STR_ARG(run->label), run->state.stage, rollout_command_name(run->need.command), run->need.attempt);
     run->busy = true;
     Str subject = arena_print(&run->scratch, "tai.deployment.result." STR_FMT, STR_ARG(run_id(run)));
     run_asks(run);

@@ -306,7 +306,7 @@ static void finish_running(Run *run, Str version, Str digest)
         .body = wire_encode_deployment_running(arena, &running),
     };
     bus_message_add(&message, BUS_HEADER_MSG_ID,
-                    arena_print(arena, "running." STR_FMT ".%s", STR_ARG(run_id(run)), run->label));
+                    arena_print(arena, "running." STR_FMT "." STR_FMT, STR_ARG(run_id(run)), STR_ARG(run->label)));
     finish_store(run, &message, run->state.phase == ROLLOUT_SUCCEEDED ? finish_previous : finish_follow);
 }
 

@@ -69,7 +69,7 @@ bool run_hear_order(Run *run)
 {
     while (run->orders != NULL) {
         RunOrder *order = run->orders;
-        RolloutEvent *event = &run->event;
+        run->event = arena_alloc(&run->scratch, sizeof(*run->event));
         run->orders = order->next;
         run->order_heard = order->sequence;
         RolloutHeard heard = {
@@ -79,7 +79,7 @@ bool run_hear_order(Run *run)
             .why = order->control.why,
         };
         Err why_not = err_none();
-        if (rollout_hear(&run->state, run_plan(run), &heard, run_now_ms(run), &run->scratch, event, &why_not)) {
+        if (rollout_hear(&run->state, run_plan(run), &heard, run_now_ms(run), &run->scratch, run->event, &why_not)) {
             run_store_event(run);
             return true;
         }

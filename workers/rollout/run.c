@@ -49,11 +49,7 @@ int64_t run_now_ms(const Run *run)
 
 static Run **run_bucket(Rollouts *rollouts, Str id)
 {
-    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
-    for (size_t i = 0; i < id.length; i++) {
-        hash = (hash ^ (unsigned char)id.data[i]) * UINT64_C(1099511628211);
-    }
-    return &rollouts->runs[hash % ROLLOUT_BUCKETS];
+    return &rollouts->runs[str_hash(id) % ROLLOUT_BUCKETS];
 }
 
 static void run_enter(Run *run)
@@ -149,12 +145,9 @@ static Err run_decode(Run *run)
      */
     run->bake_ms = run->work.decision.plan.bake_ms;
     run->work.decision.plan.bake_ms = 0;
-    Buffer label = buffer_over(run->label, sizeof(run->label));
-    buffer_append(&label, run_region(run));
-    if (run->work.kind == REGION_WORK_RESTORE) {
-        buffer_append(&label, STR(":restore"));
-    }
-    return label.overflow ? err_reject("region: name is too long") : err_none();
+    run->label = arena_print(&run->arena, STR_FMT "%s", STR_ARG(run_region(run)),
+                             run->work.kind == REGION_WORK_RESTORE ? ":restore" : "");
+    return err_none();
 }
 
 void run_open(Rollouts *rollouts, Lane *lane, BusDelivery *delivery)
@@ -211,7 +204,7 @@ static Str run_stage_name(const Run *run, int32_t stage)
 static void run_log(const Run *run, const RolloutEvent *event)
 {
     log_event(run->rollouts->log, LOG_INFO, "rollout",
-              LOG_FIELDS(log_text("deployment_id", run_id(run)), log_text("region", str_from(run->label)),
+              LOG_FIELDS(log_text("deployment_id", run_id(run)), log_text("region", run->label),
                          log_text("step", str_from(rollout_event_name(event->kind))),
                          log_text("stage", run_stage_name(run, event->stage)), log_text("who", event->who),
                          log_text("why", event->why)));
@@ -226,7 +219,7 @@ static void run_event_stored(void *context, Err err, const BusStored *stored)
     run->busy = false;
     if (stored->exists) {
         log_event(run->rollouts->log, LOG_WARN, "fenced",
-                  LOG_FIELDS(log_text("deployment_id", run_id(run)), log_text("region", str_from(run->label))));
+                  LOG_FIELDS(log_text("deployment_id", run_id(run)), log_text("region", run->label)));
         run_close(run, false);
         return;
     }
@@ -236,9 +229,9 @@ static void run_event_stored(void *context, Err err, const BusStored *stored)
         return;
     }
     run->event_sequence = stored->sequence;
-    run_log(run, &run->event);
+    run_log(run, run->event);
     Rollout before = run->state;
-    bool fits = rollout_apply(&run->state, run_plan(run), &run->event);
+    bool fits = rollout_apply(&run->state, run_plan(run), run->event);
     TAI_ASSERT(fits); /* the machine made it for this very state */
     run_alert_event(run, &before);
     run_advance(run);
@@ -246,8 +239,8 @@ static void run_event_stored(void *context, Err err, const BusStored *stored)
 
 void run_store_event(Run *run)
 {
-    RolloutEvent *event = &run->event;
-    event->region = str_from(run->label);
+    RolloutEvent *event = run->event;
+    event->region = run->label;
     event->order_sequence = run->order_heard;
     run_note_why(run, event);
     Arena *arena = &run->scratch;
@@ -280,7 +273,8 @@ static void run_wait(Run *run)
 void run_hear(Run *run, const RolloutHeard *heard)
 {
     Err why_not = err_none();
-    if (rollout_hear(&run->state, run_plan(run), heard, run_now_ms(run), &run->scratch, &run->event, &why_not)) {
+    run->event = arena_alloc(&run->scratch, sizeof(*run->event));
+    if (rollout_hear(&run->state, run_plan(run), heard, run_now_ms(run), &run->scratch, run->event, &why_not)) {
         run_store_event(run);
         return;
     }
@@ -413,11 +407,11 @@ void run_result_arrived(Rollouts *rollouts, Str deployment_id, Str body)
 {
     Run *run = run_find(rollouts, deployment_id);
     DeploymentResult result;
-    if (run == NULL || run->command_id[0] == '\0') {
+    if (run == NULL || run->command_id.length == 0) {
         return;
     }
     Err err = wire_decode_deployment_result(&run->scratch, body, &result);
-    if (!err_is(err) && str_equal(result.command_id, str_from(run->command_id))) {
+    if (!err_is(err) && str_equal(result.command_id, run->command_id)) {
         run_command_result(run, &result);
     }
 }

@@ -6,8 +6,6 @@
 #include "workers/rollout/health.h"
 #include "workers/rollout/rollout.h"
 
-#define RUN_LABEL_MAX 96
-
 /* An order that was read from the ledger and not heard by the state machine yet. */
 typedef struct RunOrder RunOrder;
 struct RunOrder {
@@ -24,7 +22,7 @@ struct Run {
     Arena arena;   /* of the run: its work, its orders */
     Arena scratch; /* of a step */
     DeploymentRegionWork work;
-    char label[RUN_LABEL_MAX]; /* the region, as events name it; "<region>:restore" for a restoring run */
+    Str label; /* the region, as events name it; "<region>:restore" for a restoring run */
     Rollout state;
     int64_t bake_ms;         /* how long the previous version is kept after the end */
     uint64_t event_sequence; /* last of the deployment's events, of whatever region: the fence */
@@ -44,9 +42,9 @@ struct Run {
     bool ours_runs; /* a restoring run: this deployment's version runs in the region */
     bool closed;
     Str superseded_by;
-    Str why;              /* of the event that began the end */
-    RolloutEvent event;   /* being stored */
-    char command_id[320]; /* waited for; "" for none */
+    Str why;             /* of the event that began the end */
+    RolloutEvent *event; /* being stored; of the step, as the command is */
+    Str command_id;      /* waited for; empty for none */
     RolloutNeed need;
 };
 

@@ -123,7 +123,7 @@ static void run_fold(Run *run, const BusDelivery *message)
     if (event.order_sequence > run->order_heard) {
         run->order_heard = event.order_sequence;
     }
-    if (str_equal(event.region, str_from(run->label)) && rollout_apply(&run->state, run_plan(run), &event)) {
+    if (str_equal(event.region, run->label) && rollout_apply(&run->state, run_plan(run), &event)) {
         run_note_why(run, &event);
     }
 }
