@@ -203,7 +203,7 @@ bool call_prepare(Call *call, const HttpRequest *request)
 {
     TAI_ASSERT(request->header_count <= HTTP_HEADERS_MAX);
     call->attempts = 0;
-    call->wanted_header = request->wanted_header;
+    memcpy(call->wanted_headers, request->wanted_headers, sizeof(call->wanted_headers));
     call->refuse = call_check(request);
     if (call->refuse == NULL && !call_set_method(call, request->method)) {
         call->refuse = "the request's method is too long";
@@ -252,7 +252,6 @@ HttpResult call_result(Call *call, CURLcode code)
     long status = 0;
     curl_off_t retry_after_s = 0;
     struct curl_header *replayed = NULL;
-    struct curl_header *wanted = NULL;
     curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
     if (retry_after_s > 0) {
@@ -261,9 +260,12 @@ HttpResult call_result(Call *call, CURLcode code)
     if (curl_easy_header(call->easy, "Idempotent-Replayed", 0, CURLH_HEADER, -1, &replayed) == CURLHE_OK) {
         result.idempotent_replayed = str_equal_ignore_case(str_from(replayed->value), STR("true"));
     }
-    if (call->wanted_header != NULL &&
-        curl_easy_header(call->easy, call->wanted_header, 0, CURLH_HEADER, -1, &wanted) == CURLHE_OK) {
-        result.header = str_from(wanted->value);
+    for (size_t i = 0; i < HTTP_WANTED_MAX; i++) {
+        struct curl_header *wanted = NULL;
+        if (call->wanted_headers[i] != NULL &&
+            curl_easy_header(call->easy, call->wanted_headers[i], 0, CURLH_HEADER, -1, &wanted) == CURLHE_OK) {
+            result.headers[i] = str_from(wanted->value);
+        }
     }
     result.status = (int)status;
     result.body = (Str){call->answer, call->answer_length};

@@ -17,7 +17,7 @@ typedef struct Call {
     char *text; /* URL, headers and body, NUL after each; owned */
     size_t text_capacity;
     struct curl_slist headers[HTTP_HEADERS_MAX + 2]; /* point into text */
-    const char *wanted_header;                       /* NULL: none */
+    const char *wanted_headers[HTTP_WANTED_MAX];     /* NULL: none */
     char method[16];                                 /* what the handle is set up for; "" for a new one */
     bool may_repeat;                                 /* sending it twice has the effect of sending it once */
     int attempts;       /* how often libcurl had a connection and began to send; 0: no byte left */

@@ -16,6 +16,7 @@ typedef struct {
 } HttpOptions;
 
 #define HTTP_HEADERS_MAX 12
+#define HTTP_WANTED_MAX 2
 #define HTTP_RESPONSE_MAX (256 * 1024) /* bytes; a longer body is HTTP_LOST */
 
 typedef struct {
@@ -23,10 +24,10 @@ typedef struct {
     Str url;
     Str headers[HTTP_HEADERS_MAX]; /* "Name: value" */
     size_t header_count;
-    Str body;                   /* sent as it is; with POST also when empty */
-    int64_t connect_timeout_ms; /* 0: 2000 */
-    int64_t timeout_ms;         /* for all of it; 0: 30000 */
-    const char *wanted_header;  /* static text: the answer's header that is told; NULL: none */
+    Str body;                                    /* sent as it is; with POST also when empty */
+    int64_t connect_timeout_ms;                  /* 0: 2000 */
+    int64_t timeout_ms;                          /* for all of it; 0: 30000 */
+    const char *wanted_headers[HTTP_WANTED_MAX]; /* static text: headers of the answer that are told; NULL: none */
 } HttpRequest;
 
 typedef enum {
@@ -37,13 +38,13 @@ typedef enum {
 
 typedef struct {
     HttpResultKind kind;
-    int status;               /* with ANSWERED */
-    Str body;                 /* valid during the callback */
-    Str header;               /* the request's wanted_header, likewise; empty where there is none */
-    int64_t duration_ms;      /* from http_send to here */
-    int64_t retry_after_ms;   /* from Retry-After in seconds, or a date; 0 where there is none; at most 6 h */
-    bool idempotent_replayed; /* the answer has Idempotent-Replayed: true */
-    char why[124];            /* with NOT_SENT and LOST: for a person */
+    int status;                   /* with ANSWERED */
+    Str body;                     /* valid during the callback */
+    Str headers[HTTP_WANTED_MAX]; /* as the request's wanted_headers, likewise; empty where there is none */
+    int64_t duration_ms;          /* from http_send to here */
+    int64_t retry_after_ms;       /* from Retry-After in seconds, or a date; 0 where there is none; at most 6 h */
+    bool idempotent_replayed;     /* the answer has Idempotent-Replayed: true */
+    char why[124];                /* with NOT_SENT and LOST: for a person */
 } HttpResult;
 
 /* Called exactly once for each request, from http_dispatch() or http_close(), never from http_send() itself. */

@@ -246,7 +246,7 @@ static void signal_begun(Task *task, const Policy *policy)
 static void signal_called(Task *task, const Policy *policy, const TaskEvent *event)
 {
     Judgement *judgement = task->state;
-    facts_hear(task, policy, event, &judgement->facts);
+    facts_hear(task, policy, &judgement->decision, event, &judgement->facts);
     if (judgement->facts.outstanding == 0) {
         signal_decide(task, policy, judgement);
     }

@@ -117,14 +117,64 @@ static void hear_health(Task *task, const DeploymentPolicy *policy, const HttpRe
 /* --- all of it ------------------------------------------------------------------------------------------------------
  */
 
+static Registry registry_of(const Policy *policy)
+{
+    return (Registry){str_from(policy->settings.registry_url), str_from(policy->settings.registry_credentials)};
+}
+
+static void call_registry(Task *task, const Policy *policy, const DeploymentDecision *decision, Str authorization,
+                          Facts *facts)
+{
+    Registry registry = registry_of(policy);
+    HttpRequest request =
+        registry_ask(&task->arena, &registry, decision->image, decision->signal.version, authorization);
+    facts_call(task, facts, FACTS_TAG_IMAGE, &request);
+}
+
 static void ask_image(Task *task, const Policy *policy, const DeploymentDecision *decision, Facts *facts)
 {
     const DeploymentPolicy *rules = document_policy(policy->deployment);
     facts->facts.image = IMAGE_UNKNOWN;
     if (rules->require_image && policy->settings.registry_url[0] != '\0') {
-        HttpRequest request = registry_ask(&task->arena, str_from(policy->settings.registry_url), decision->image,
-                                           decision->signal.version);
-        facts_call(task, facts, FACTS_TAG_IMAGE, &request);
+        call_registry(task, policy, decision, (Str){0}, facts);
+    }
+}
+
+/* A registry that wants a caller authenticated is asked once more, as it wants it. */
+static void hear_image(Task *task, const Policy *policy, const DeploymentDecision *decision, const HttpResult *answer,
+                       Facts *facts)
+{
+    Registry registry = registry_of(policy);
+    Str authorization = {0};
+    HttpRequest request;
+    RegistryChallenge challenge = facts->authorized
+                                      ? REGISTRY_NO_CHALLENGE
+                                      : registry_challenge(&task->arena, &registry, answer, &authorization, &request);
+    if (challenge != REGISTRY_NO_CHALLENGE) {
+        facts->authorized = true;
+        if (challenge == REGISTRY_FETCH_TOKEN) {
+            facts_call(task, facts, FACTS_TAG_TOKEN, &request);
+        } else {
+            call_registry(task, policy, decision, authorization, facts);
+        }
+        return;
+    }
+    Err why;
+    facts->facts.image = registry_read(&task->arena, answer, &facts->facts.digest, &why);
+    if (facts->facts.image == IMAGE_UNKNOWN) {
+        facts_unknown(facts, why);
+    }
+}
+
+static void hear_token(Task *task, const Policy *policy, const DeploymentDecision *decision, const HttpResult *answer,
+                       Facts *facts)
+{
+    Str authorization = {0};
+    Err err = registry_read_token(&task->arena, answer, &authorization);
+    if (err_is(err)) {
+        facts_unknown(facts, err);
+    } else {
+        call_registry(task, policy, decision, authorization, facts);
     }
 }
 
@@ -153,16 +203,20 @@ void facts_ask(Task *task, const Policy *policy, const DeploymentDecision *decis
     }
 }
 
-void facts_hear(Task *task, const Policy *policy, const TaskEvent *event, Facts *facts)
+void facts_hear(Task *task, const Policy *policy, const DeploymentDecision *decision, const TaskEvent *event,
+                Facts *facts)
 {
     facts->outstanding--;
-    if (event->tag == FACTS_TAG_IMAGE) {
-        Err why;
-        facts->facts.image = registry_read(&task->arena, event->http, &facts->facts.digest, &why);
-        if (facts->facts.image == IMAGE_UNKNOWN) {
-            facts_unknown(facts, why);
-        }
-        return;
+    switch (event->tag) {
+    case FACTS_TAG_IMAGE:
+        hear_image(task, policy, decision, event->http, facts);
+        break;
+    case FACTS_TAG_TOKEN:
+        hear_token(task, policy, decision, event->http, facts);
+        break;
+    default:
+        hear_health(task, document_policy(policy->deployment), event->http, (size_t)(event->tag - FACTS_TAG_HEALTH),
+                    facts);
+        break;
     }
-    hear_health(task, document_policy(policy->deployment), event->http, (size_t)(event->tag - FACTS_TAG_HEALTH), facts);
 }

@@ -7,14 +7,16 @@
 #include "shared/deployment/policy.h"
 #include "workers/policy/policy.h"
 
-/* Tags of the calls: the image, and one for each region from FACTS_TAG_HEALTH on. */
+/* Tags of the calls: a token for the registry, the image, and one for each region from FACTS_TAG_HEALTH on. */
+#define FACTS_TAG_TOKEN 999
 #define FACTS_TAG_IMAGE 1000
 #define FACTS_TAG_HEALTH 1001
 
 typedef struct {
     DeploymentFacts facts;
     int outstanding;
-    Err unknown; /* the first thing that could not be told; none: everything is known */
+    bool authorized; /* the registry was asked with what it wanted */
+    Err unknown;     /* the first thing that could not be told; none: everything is known */
 } Facts;
 
 /* The image that a signal is about. */
@@ -24,7 +26,8 @@ Str facts_image(Task *task, const PolicySettings *settings, const DeploymentSign
 void facts_ask(Task *task, const Policy *policy, const DeploymentDecision *decision, Facts *facts);
 
 /* An answer, TASK_CALLED. */
-void facts_hear(Task *task, const Policy *policy, const TaskEvent *event, Facts *facts);
+void facts_hear(Task *task, const Policy *policy, const DeploymentDecision *decision, const TaskEvent *event,
+                Facts *facts);
 
 /* Whether to judge on what is known, although something is not. */
 bool facts_are_due(const Task *task, const PolicySettings *settings);

@@ -34,6 +34,8 @@ static const Setting settings[] = {
      "how long after its signal a charge may still be begun; within the dedup window of 10 min, ms"},
     {"policy.registry_url", SETTING_TEXT, POLICY(registry_url), "http://127.0.0.1:12111", 0, 0,
      "of the OCI registry that images are looked up in, without a path; empty: not asked"},
+    {"policy.registry_credentials", SETTING_SECRET, POLICY(registry_credentials), "", 0, 0,
+     "\"user:password\" for a registry that wants one; empty: asked as nobody, with a token where it gives one to all"},
     {"policy.registry_prefix", SETTING_TEXT, POLICY(registry_prefix), "", 0, 0,
      "before a service's name, where the signal names no image: \"shop/\""},
     {"policy.health_url", SETTING_TEXT, POLICY(health_url), "http://127.0.0.1:12111", 0, 0,

@@ -8,12 +8,13 @@
 #include "workers/policy/regions.h"
 
 typedef struct {
-    int64_t deadline_ms;         /* from the ledger's time of a payment's signal: no charge is begun later */
-    char registry_url[512];      /* empty: not asked */
-    char registry_prefix[128];   /* before a service's name, where the signal names no image */
-    char health_url[512];        /* of the sandbox's cluster; empty: not asked */
-    int64_t deployment_facts_ms; /* how long to ask again for what could not be told */
-    char deployment_profile[16]; /* "real" or "quick": of the default document */
+    int64_t deadline_ms;            /* from the ledger's time of a payment's signal: no charge is begun later */
+    char registry_url[512];         /* empty: not asked */
+    char registry_credentials[256]; /* "user:password"; empty: asked as nobody */
+    char registry_prefix[128];      /* before a service's name, where the signal names no image */
+    char health_url[512];           /* of the sandbox's cluster; empty: not asked */
+    int64_t deployment_facts_ms;    /* how long to ask again for what could not be told */
+    char deployment_profile[16];    /* "real" or "quick": of the default document */
 } PolicySettings;
 
 typedef struct {

@@ -209,6 +209,7 @@ typedef struct {
     HttpResult result;
     char body[64];
     char header[64];
+    char second[64];
 } Answer;
 
 static void keep_answer(void *context, const HttpResult *result)
@@ -217,7 +218,8 @@ static void keep_answer(void *context, const HttpResult *result)
     answer->calls++;
     answer->result = *result;
     (void)!str_copy_to(str_slice(result->body, 0, 63), answer->body, sizeof answer->body);
-    (void)!str_copy_to(str_slice(result->header, 0, 63), answer->header, sizeof answer->header);
+    (void)!str_copy_to(str_slice(result->headers[0], 0, 63), answer->header, sizeof answer->header);
+    (void)!str_copy_to(str_slice(result->headers[1], 0, 63), answer->second, sizeof answer->second);
 }
 
 static Http *open_http(int64_t max_connections)
@@ -348,9 +350,14 @@ Test(http, retry_after_is_read_in_seconds_and_as_a_date_and_is_at_most_six_hours
 Test(http, the_header_that_a_request_asked_for_is_told_and_no_other)
 {
     Http *http = open_http(0);
-    HttpRequest wanting = {.wanted_header = "location"};
+    HttpRequest wanting = {.wanted_headers = {"location"}};
     cr_assert_str_eq(call_with(http, "GET", "/redirect", wanting).header, "/ok");
     cr_assert_str_empty(call_with(http, "GET", "/ok", wanting).header);
+    wanting.wanted_headers[0] = NULL;
+    wanting.wanted_headers[1] = "location";
+    Answer second = call_with(http, "GET", "/redirect", wanting);
+    cr_assert_str_eq(second.second, "/ok");
+    cr_assert_str_empty(second.header);
     cr_assert_str_empty(call(http, "GET", "/redirect").header, "nothing is left of the call before");
     http_close(http);
 }
