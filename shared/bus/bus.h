@@ -122,6 +122,10 @@ void bus_store(Bus *bus, const BusMessage *message, int64_t timeout_ms, BusStore
 /* The last message of a subject, by direct get. Exactly one call back; no error and reply NULL: there is none. */
 void bus_get_last(Bus *bus, Str stream, Str subject, int64_t timeout_ms, BusReplyCallback *callback, void *context);
 
+/* The first message of a subject that has this sequence or a later one, likewise. */
+void bus_get_next(Bus *bus, Str stream, Str subject, uint64_t from_sequence, int64_t timeout_ms,
+                  BusReplyCallback *callback, void *context);
+
 /* The message at a sequence of a stream, likewise. */
 void bus_get(Bus *bus, Str stream, uint64_t sequence, int64_t timeout_ms, BusReplyCallback *callback, void *context);
 

@@ -244,6 +244,20 @@ void bus_get_last(Bus *bus, Str stream, Str subject, int64_t timeout_ms, BusRepl
     request_direct_get(bus, stream, buffer_str(&text), timeout_ms, callback, context);
 }
 
+void bus_get_next(Bus *bus, Str stream, Str subject, uint64_t from_sequence, int64_t timeout_ms,
+                  BusReplyCallback *callback, void *context)
+{
+    char body[BUS_SUBJECT_MAX + 64];
+    Buffer text = buffer_over(body, sizeof(body));
+    JsonWriter json = json_writer(&text);
+    json_open(&json, NULL, '{');
+    json_put_int(&json, "seq", (int64_t)from_sequence);
+    json_put_string(&json, "next_by_subj", subject);
+    json_close(&json, '}');
+    TAI_ASSERT(!text.overflow);
+    request_direct_get(bus, stream, buffer_str(&text), timeout_ms, callback, context);
+}
+
 void bus_get(Bus *bus, Str stream, uint64_t sequence, int64_t timeout_ms, BusReplyCallback *callback, void *context)
 {
     char body[48];

@@ -167,6 +167,32 @@ Test(deployment_regions, several_services_share_a_lane_one_after_the_other_over_
     stack_stop(stack);
 }
 
+/* Each stands behind those that it supersedes, among others that are none of its business; whichever worker has the
+ * lane, the newest of each service is rolled out and no other. */
+Test(deployment_regions, of_many_that_wait_only_the_newest_of_each_service_is_rolled_out)
+{
+    enum { VERSIONS = 4 };
+    static const char *const services[] = {"api", "web", "pay"};
+    Stack *stack = rollout_stack(&(StackPlan){.rollouts = 2});
+    const char *ids[VERSIONS][3];
+    cluster_behave(stack, "{\"service\": \"first\", \"requests_per_second\": 0}");
+    const char *first = rollout_begin(stack, rollout_body(stack, "first", "v1", ROLLOUT_WEST));
+    rollout_wait(stack, first, "paused", NULL, NULL);
+    for (size_t i = 0; i < VERSIONS * 3; i++) {
+        const char *version = stack_print(stack, "v%zu", i / 3);
+        ids[i / 3][i % 3] = rollout_begin(stack, rollout_body(stack, services[i % 3], version, ROLLOUT_WEST QUICK));
+        WAIT_UNTIL(ledger_count_of(stack, "DEPLOYMENT", "tai.deployment.region.us-west-2") == i + 2);
+    }
+    rollout_order(stack, first, "abort", "ada", "nobody comes");
+    for (size_t i = 0; i < VERSIONS * 3; i++) {
+        bool newest = i / 3 == VERSIONS - 1;
+        json_t *outcome = rollout_end_as(stack, ids[i / 3][i % 3], newest ? "SUCCESS" : "ABORTED");
+        cr_expect(newest || strstr(json_text(outcome, "error_message"), ids[VERSIONS - 1][i % 3]), "%s",
+                  json_text(outcome, "error_message"));
+    }
+    stack_stop(stack);
+}
+
 /* The older one stands behind the newer one here, because it came by another region. */
 Test(deployment_regions, an_older_deployment_that_comes_later_supersedes_nothing)
 {

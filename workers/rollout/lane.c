@@ -19,8 +19,14 @@ struct Lane {
     Rollouts *rollouts;
     Lane *next;
     BusPull *pull;
+    LaneQueue queue;
     char region[64];
 };
+
+LaneQueue *lane_queue(Lane *lane)
+{
+    return &lane->queue;
+}
 
 void lane_is_free(Lane *lane)
 {
@@ -152,6 +158,7 @@ void lanes_close(Rollouts *rollouts)
         Lane *lane = rollouts->lanes;
         rollouts->lanes = lane->next;
         bus_pull_drop(lane->pull);
+        queue_release(&lane->queue);
         free(lane);
     }
 }

@@ -2,10 +2,7 @@
 #include "shared/wire/deployment.h"
 #include "workers/rollout/run.h"
 
-typedef struct {
-    Run *run;
-    void (*then)(Run *run);
-} OrderReading;
+static void run_ask_for_order(Run *run);
 
 static void run_queue_order(Run *run, const BusDelivery *message)
 {
@@ -25,44 +22,44 @@ static void run_queue_order(Run *run, const BusDelivery *message)
     *last = order;
 }
 
-static void run_order_read(void *context, Err err, const BusDelivery *message)
-{
-    OrderReading *reading = context;
-    Run *run = reading->run;
-    if (message != NULL) {
-        run_queue_order(run, message);
-        return;
-    }
-    bus_read_close(run->read);
-    run->read = NULL;
-    run->busy = false;
-    if (err_is(err)) {
-        run->orders_hinted = true; /* read again with the next step */
-    }
-    reading->then(run);
-}
-
-static void run_try_again(void *context)
+static void run_read_orders_again(void *context)
 {
     Run *run = context;
-    run->orders_hinted = true;
-    run_advance(run);
+    run_read_orders(run, run->orders_read);
+}
+
+static void run_order_read(void *context, Err err, const BusDelivery *message)
+{
+    Run *run = context;
+    if (!run_is_back(run)) {
+        return;
+    }
+    if (!err_is(err) && message != NULL) {
+        run_queue_order(run, message);
+        run_ask_for_order(run);
+        return;
+    }
+    run->busy = false;
+    if (err_is(err)) {
+        run_retry(run, run_read_orders_again, err);
+        return;
+    }
+    run->orders_read(run);
+}
+
+static void run_ask_for_order(Run *run)
+{
+    Str subject = arena_print(&run->scratch, "tai.deployment.control." STR_FMT, STR_ARG(run_id(run)));
+    run_asks(run);
+    bus_get_next(run->rollouts->bus, STR("DEPLOYMENT"), subject, run->order_sequence + 1, ROLLOUT_BUS_TIMEOUT_MS,
+                 run_order_read, run);
 }
 
 void run_read_orders(Run *run, void (*then)(Run *run))
 {
-    OrderReading *reading = arena_alloc(&run->arena, sizeof(*reading));
-    *reading = (OrderReading){run, then};
-    Str filter = arena_print(&run->scratch, "tai.deployment.control." STR_FMT, STR_ARG(run_id(run)));
     run->busy = true;
-    Err err = bus_read_open(
-        run->rollouts->bus,
-        &(BusReadOptions){.stream = STR("DEPLOYMENT"), .filter = filter, .from_sequence = run->order_sequence + 1},
-        run_order_read, reading, &run->read);
-    if (err_is(err)) {
-        run->busy = false;
-        run_retry(run, run_try_again, err);
-    }
+    run->orders_read = then;
+    run_ask_for_order(run);
 }
 
 bool run_hear_order(Run *run)

@@ -22,6 +22,7 @@ typedef struct {
 
 typedef struct Run Run;
 typedef struct Lane Lane;
+typedef struct Waiting Waiting;
 typedef struct Burial Burial;
 
 #define ROLLOUT_BUCKETS 4096
@@ -36,6 +37,9 @@ typedef struct {
     Lane *lanes;                /* one for each region that work was ever seen for */
     Run *runs[ROLLOUT_BUCKETS]; /* by deployment id */
     size_t run_count;
+    size_t taking_over; /* runs that find out where they stand, at most a few at once */
+    Run *queued;        /* the others, first come first served */
+    Run *last_queued;
     Burial *burials; /* letters on their way */
     BusSubscription *results;
     BusSubscription *controls;
@@ -51,6 +55,14 @@ typedef struct {
 MUST_USE Err lanes_open(Rollouts *rollouts);
 void lanes_close(Rollouts *rollouts);
 void lane_is_free(Lane *lane); /* its run is over: it may take the next one */
+
+/* queue.c: what waits in a lane, as far as it was read. */
+typedef struct {
+    Waiting *first;    /* in the ledger's order */
+    uint64_t known_to; /* sequence of the last message that was read */
+} LaneQueue;
+LaneQueue *lane_queue(Lane *lane);
+void queue_release(LaneQueue *queue);
 
 /* run.c: one deployment in one region, from its message to its ack. */
 void run_open(Rollouts *rollouts, Lane *lane, BusDelivery *delivery); /* the delivery becomes the run's */

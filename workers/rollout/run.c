@@ -108,6 +108,7 @@ void run_close(Run *run, bool ack)
     loop_timer_clear(rollouts->loop, &run->second_look);
     bus_read_close(run->read);
     run->read = NULL;
+    run_makes_room(run);
     run_leave(run);
     run->closed = true;
     if (run->outstanding == 0) {
@@ -122,6 +123,7 @@ void run_retry(Run *run, void (*ring)(void *context), Err why)
               LOG_FIELDS(log_text("deployment_id", run_id(run)), log_text("region", run_region(run)), log_why(&why)));
     run->timer = timer_make(ring, run);
     loop_timer_set(run->rollouts->loop, &run->timer, ROLLOUT_AGAIN_MS);
+    run_makes_room(run);
 }
 
 static void run_progress(void *context)
@@ -171,7 +173,7 @@ void run_open(Rollouts *rollouts, Lane *lane, BusDelivery *delivery)
     run->second_look = timer_make(run_look_for_orders, run);
     run->progress = timer_make(run_progress, run);
     run_progress(run);
-    run_take_over(run);
+    run_queue_up(run);
 }
 
 void runs_release(Rollouts *rollouts)
@@ -190,6 +192,7 @@ void runs_release(Rollouts *rollouts)
         }
         rollouts->runs[i] = NULL;
     }
+    rollouts->queued = NULL;
 }
 
 /* --- advancing ------------------------------------------------------------------------------------------------------

@@ -29,11 +29,14 @@ struct Run {
     uint64_t order_sequence; /* last control that was read */
     uint64_t order_heard;    /* last control that the state machine heard */
     RunOrder *orders;
+    void (*orders_read)(Run *run); /* what follows when all that stand there are read */
     BusRead *read;
     Timer timer; /* what is waited for, or what is tried again */
     Timer second_look;
     Timer progress;     /* keeps the lane's message ours */
     size_t outstanding; /* calls to the bus or to a health source that will come back */
+    Run *next_queued;   /* to take over */
+    bool taking_over;   /* counted among those that do */
     bool running;       /* events are folded, the queue was looked at */
     bool busy;          /* an event is being stored, a command or a look is under way: nothing new is begun */
     bool orders_hinted; /* controls arrived while busy */
@@ -41,7 +44,6 @@ struct Run {
     int32_t finish_tries;
     bool ours_runs; /* a restoring run: this deployment's version runs in the region */
     bool closed;
-    Str superseded_by;
     Str why;             /* of the event that began the end */
     RolloutEvent *event; /* being stored; of the step, as the command is */
     Str command_id;      /* waited for; empty for none */
@@ -67,9 +69,16 @@ void run_retry(Run *run, void (*ring)(void *run), Err why); /* in a second */
 void run_close(Run *run, bool ack);
 
 /* takeover.c */
+void run_queue_up(Run *run);     /* takes over when its turn comes */
+void run_makes_room(Run *run);   /* for the next one to take over; harmless where it has none */
 void run_take_over(void *run);   /* all of it */
 void run_read_events(void *run); /* from the events on: what was stored is not certain */
 void run_note_why(Run *run, const RolloutEvent *event);
+void run_took_over(Run *run); /* goes on from where it stands */
+void run_took_over_to_hear(Run *run, const RolloutHeard *heard);
+
+/* queue.c */
+void run_look_at_queue(void *run); /* then it took over */
 
 /* command.c */
 void run_command(Run *run);

@@ -6,7 +6,9 @@
 #include "shared/wire/deployment.h"
 #include "workers/rollout/run.h"
 
-static void run_look_at_queue(Run *run);
+/* Each asks the bus half a dozen things and holds what it reads until it knows where it stands; when a worker begins,
+ * or another one died, thousands want to at once. */
+#define TAKING_OVER_MAX 128
 
 /* What runs in the region now is what a rollback restores: since the decision another deployment may have been through
  * this lane. */
@@ -91,6 +93,57 @@ static void run_outcome_looked(void *context, Err err, const BusDelivery *messag
     }
 }
 
+/* --- a few at a time ---------------------------------------------------------------------------------------------- */
+
+static void run_begin_take_over(Run *run)
+{
+    run->rollouts->taking_over++;
+    run->taking_over = true;
+    run_take_over(run);
+}
+
+void run_queue_up(Run *run)
+{
+    Rollouts *rollouts = run->rollouts;
+    if (rollouts->taking_over < TAKING_OVER_MAX) {
+        run_begin_take_over(run);
+        return;
+    }
+    *(rollouts->queued == NULL ? &rollouts->queued : &rollouts->last_queued->next_queued) = run;
+    rollouts->last_queued = run;
+}
+
+void run_makes_room(Run *run)
+{
+    Rollouts *rollouts = run->rollouts;
+    if (!run->taking_over) {
+        return;
+    }
+    run->taking_over = false;
+    rollouts->taking_over--;
+    Run *next = rollouts->queued;
+    if (next != NULL && !worker_is_draining(rollouts->worker)) {
+        rollouts->queued = next->next_queued;
+        run_begin_take_over(next);
+    }
+}
+
+void run_took_over(Run *run)
+{
+    run_makes_room(run);
+    run->running = true;
+    run_advance(run);
+}
+
+void run_took_over_to_hear(Run *run, const RolloutHeard *heard)
+{
+    run_makes_room(run);
+    run->running = true;
+    run_hear(run, heard);
+}
+
+/* --- from the lane's message to the state ------------------------------------------------------------------------- */
+
 void run_take_over(void *context)
 {
     Run *run = context;
@@ -132,10 +185,15 @@ static void run_orders_are_read(Run *run)
 {
     if (run->state.phase == ROLLOUT_NEW && run->work.kind == REGION_WORK_ROLLOUT) {
         run_look_at_queue(run);
-        return;
+    } else {
+        run_took_over(run);
     }
-    run->running = true;
-    run_advance(run);
+}
+
+static void run_events_are_read(Run *run)
+{
+    run->order_sequence = run->order_heard;
+    run_read_orders(run, run_orders_are_read);
 }
 
 static void run_event_read(void *context, Err err, const BusDelivery *message)
@@ -151,10 +209,35 @@ static void run_event_read(void *context, Err err, const BusDelivery *message)
         run_retry(run, run_read_events, err);
         return;
     }
-    run->order_sequence = run->order_heard;
-    run_read_orders(run, run_orders_are_read);
+    run_events_are_read(run);
 }
 
+static void run_read_all_events(Run *run)
+{
+    Str filter = arena_print(&run->scratch, "tai.deployment.event." STR_FMT, STR_ARG(run_id(run)));
+    Err err = bus_read_open(run->rollouts->bus, &(BusReadOptions){.stream = STR("DEPLOYMENT"), .filter = filter},
+                            run_event_read, run, &run->read);
+    if (err_is(err)) {
+        run_retry(run, run_read_events, err);
+    }
+}
+
+static void run_last_event_looked(void *context, Err err, const BusDelivery *message)
+{
+    Run *run = context;
+    if (!run_is_back(run)) {
+        return;
+    }
+    if (err_is(err)) {
+        run_retry(run, run_read_events, err);
+    } else if (message != NULL) {
+        run_read_all_events(run);
+    } else {
+        run_events_are_read(run);
+    }
+}
+
+/* Most often there is none yet, which costs one direct get; a reading is a consumer made and deleted. */
 void run_read_events(void *context)
 {
     Run *run = context;
@@ -164,51 +247,7 @@ void run_read_events(void *context)
     bool restores = run->work.kind == REGION_WORK_RESTORE;
     run->order_heard = restores ? run->delivery.sequence : run->work.decision.signal_sequence;
     run->orders = NULL;
-    Str filter = arena_print(&run->scratch, "tai.deployment.event." STR_FMT, STR_ARG(run_id(run)));
-    Err err = bus_read_open(run->rollouts->bus, &(BusReadOptions){.stream = STR("DEPLOYMENT"), .filter = filter},
-                            run_event_read, run, &run->read);
-    if (err_is(err)) {
-        run_retry(run, run_read_events, err);
-    }
-}
-
-/* A newer version of the same service that waits behind this one makes this one pointless. Newer is what was asked for
- * later: an older deployment may come here behind this one, from a region before. */
-static void run_queue_read(void *context, Err err, const BusDelivery *message)
-{
-    Run *run = context;
-    DeploymentRegionWork later;
-    if (message != NULL) {
-        arena_reset(&run->scratch);
-        err = wire_decode_region_work(&run->scratch, message->body, &later);
-        if (!err_is(err) && later.kind == REGION_WORK_ROLLOUT &&
-            str_equal(later.decision.signal.service, run->work.decision.signal.service) &&
-            later.decision.signal_sequence > run->work.decision.signal_sequence) {
-            run->superseded_by = arena_copy(&run->arena, later.decision.signal.deployment_id);
-        }
-        return;
-    }
-    bus_read_close(run->read);
-    run->read = NULL;
-    run->running = true;
-    if (run->superseded_by.length != 0) {
-        Str why = arena_print(&run->arena, "superseded by " STR_FMT, STR_ARG(run->superseded_by));
-        run_hear(run,
-                 &(RolloutHeard){
-                     .kind = ROLLOUT_HEARD_ORDER, .order = ROLLOUT_ORDER_SUPERSEDE, .who = STR("queue"), .why = why});
-        return;
-    }
-    run_advance(run);
-}
-
-static void run_look_at_queue(Run *run)
-{
-    Str filter = arena_print(&run->scratch, "tai.deployment.region." STR_FMT, STR_ARG(run_region(run)));
-    Err err = bus_read_open(
-        run->rollouts->bus,
-        &(BusReadOptions){.stream = STR("DEPLOYMENT"), .filter = filter, .from_sequence = run->delivery.sequence + 1},
-        run_queue_read, run, &run->read);
-    if (err_is(err)) {
-        run_retry(run, run_read_events, err);
-    }
+    Str subject = arena_print(&run->scratch, "tai.deployment.event." STR_FMT, STR_ARG(run_id(run)));
+    run_asks(run);
+    bus_get_last(run->rollouts->bus, STR("DEPLOYMENT"), subject, ROLLOUT_BUS_TIMEOUT_MS, run_last_event_looked, run);
 }

@@ -195,6 +195,34 @@ Test(request, a_message_is_found_by_its_sequence)
     bench_close(&bench);
 }
 
+static Told look_next(Bus *bus, const char *subject, uint64_t from_sequence)
+{
+    Told told = {0};
+    bus_get_next(bus, STR("LEDGER"), str_from(subject), from_sequence, BENCH_TIMEOUT_MS, told_reply, &told);
+    TURN_UNTIL(bus, told.calls > 0);
+    return told;
+}
+
+Test(request, a_subjects_messages_are_found_one_after_the_other)
+{
+    Bench bench = bench_open();
+    bench_ensure_stream(bench.bus, 0);
+    bench_store(bench.bus, "ledger.a", "one", "", false);
+    bench_store(bench.bus, "ledger.b", "two", "", false);
+    bench_store(bench.bus, "ledger.a", "three", "", false);
+    bench_store(bench.bus, "ledger.b", "four", "", false);
+    Told first = look_next(bench.bus, "ledger.a", 1);
+    Told second = look_next(bench.bus, "ledger.a", first.sequence + 1);
+    Told none = look_next(bench.bus, "ledger.a", second.sequence + 1);
+    Told beyond = look_next(bench.bus, "ledger.a", 99);
+    cr_assert_str_eq(first.text, "one");
+    cr_assert_str_eq(second.text, "three");
+    cr_assert_eq(second.sequence, 3);
+    cr_assert(!err_is(none.err) && !none.there);
+    cr_assert(!err_is(beyond.err) && !beyond.there);
+    bench_close(&bench);
+}
+
 Test(request, an_empty_message_with_a_status_header_is_a_message)
 {
     Bench bench = bench_open();
