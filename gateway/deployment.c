@@ -183,7 +183,7 @@ void deployment_post(Request *request)
     request->watch.absent = deployment_not_yet;
     deployment->signal.publisher = STR(CALLER_ANONYMOUS);
     deployment->signal.received_ms = loop_unix_ms(gateway->loop);
-    int64_t wait_ms = field_prefer_wait_ms(&request->fields.prefer, gateway->settings.wait_ms);
+    int64_t wait_ms = field_prefer_wait_ms(&request->fields.prefer, gateway->settings.deployment_wait_ms);
     deployment->over = wait_ms == 0;
     if (wait_ms > 0) {
         request_set_deadline(request, wait_ms, deployment_over);

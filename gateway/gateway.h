@@ -16,6 +16,7 @@ typedef struct {
     int64_t deployment_port;
     bool share_port; /* several gateways on one port (SO_REUSEPORT) */
     int64_t wait_ms; /* for an outcome, when the client does not say */
+    int64_t deployment_wait_ms;
     int64_t max_waiting;
     int64_t max_backlog; /* signals on the policy lane */
     int64_t max_connections;

@@ -14,6 +14,11 @@
 #define READ_BATCH 500
 /* A read without `follow` is given up after so many failures in a row: somebody waits for it. */
 #define READ_TRIES_MAX 4
+/* Seen with nats-server 2.9.10: a consumer with a wildcard in its filter, made within milliseconds of a message that
+ * was stored, told one pending message too many, so that "pending" never got to 0 though all was delivered. Where
+ * nothing comes for so long, and doubling, the rest is read with a new consumer. */
+#define READ_DOUBT_FIRST_MS 200
+#define READ_DOUBT_LAST_MS 6400
 /* How long the server keeps the consumer when we are gone. */
 #define READ_INACTIVE_NS (INT64_C(60) * 1000000000)
 
@@ -27,6 +32,9 @@ struct BusRead {
     BusPull *pull;
     char consumer[BUS_INBOX_MAX]; /* the server's name for it; "": none */
     Timer timer;
+    Timer doubt; /* until the end is told */
+    int64_t doubt_ms;
+    uint64_t doubted; /* next_consumer_sequence, the last time */
     uint64_t last_sequence;
     uint64_t next_consumer_sequence;
     int failures;
@@ -66,6 +74,7 @@ static void read_stop(BusRead *read)
     read->pull = NULL;
     read_delete_consumer(read);
     timer_clear(&read->bus->timers, &read->timer);
+    timer_clear(&read->bus->timers, &read->doubt);
 }
 
 void bus_read_close(BusRead *read)
@@ -96,6 +105,7 @@ static void read_end(BusRead *read, Err err)
         return;
     }
     read->told_end = true;
+    timer_clear(&read->bus->timers, &read->doubt);
     if (!read->options.follow) {
         read_stop(read);
     }
@@ -116,6 +126,25 @@ static void read_failed(BusRead *read, Err why)
 static void read_trouble(void *context)
 {
     read_failed(context, err_retry("the stream's consumer is gone"));
+}
+
+static void read_doubt_later(BusRead *read)
+{
+    if (!read->told_end) {
+        read->doubted = read->next_consumer_sequence;
+        timer_set(&read->bus->timers, &read->doubt, bus_clock_ms() + read->doubt_ms);
+    }
+}
+
+static void read_doubted(void *context)
+{
+    BusRead *read = context;
+    if (read->next_consumer_sequence != read->doubted) {
+        read_doubt_later(read);
+        return;
+    }
+    read->doubt_ms = read->doubt_ms * 2 > READ_DOUBT_LAST_MS ? READ_DOUBT_LAST_MS : read->doubt_ms * 2;
+    read_restart(read);
 }
 
 static void read_message(void *context, BusDelivery *delivery)
@@ -177,6 +206,7 @@ static void read_created(void *context, Err err, const BusDelivery *reply)
         return;
     }
     bus_pull_want(read->pull, read->options.batch);
+    read_doubt_later(read);
 }
 
 /* The bus closes with the answer on its way. */
@@ -258,6 +288,8 @@ Err bus_read_open(Bus *bus, const BusReadOptions *options, BusReadCallback *call
     bus_text(filter, read->filter, sizeof(read->filter));
     read->options.batch = options->batch == 0 ? READ_BATCH : options->batch;
     read->timer = timer_make(read_restart, read);
+    read->doubt = timer_make(read_doubted, read);
+    read->doubt_ms = READ_DOUBT_FIRST_MS;
     /* Also without `follow`: a message that was lost with the connection may have been the last one. */
     bus_on_reconnect(bus, read_restart, read);
     read_begin(read);

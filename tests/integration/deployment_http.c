@@ -115,6 +115,22 @@ Test(deployment_http, who_does_not_wait_is_told_where_to_look)
     stack_stop(stack);
 }
 
+Test(deployment_http, a_deployment_is_waited_for_longer_than_a_payment_unless_the_client_says)
+{
+    Stack *stack =
+        rollout_stack(&(StackPlan){.settings = "TAI_GATEWAY_WAIT_MS=0 TAI_GATEWAY_DEPLOYMENT_WAIT_MS=60000"});
+    Answer payment = http_post(stack, "/payment", PAYMENT);
+    cr_assert_eq(payment.status, 202, "%s", payment.body);
+    Answer answer = rollout_call(stack, "POST", "/deploy", rollout_body(stack, "api", "v1", ROLLOUT_WEST QUICK), NULL);
+    cr_assert_eq(answer.status, 200, "%s", answer.body);
+    cr_assert_str_eq(json_text(answer.json, "status"), "SUCCESS");
+    answer = rollout_call(stack, "POST", "/deploy", rollout_body(stack, "api", "v2", ROLLOUT_WEST QUICK),
+                          "Prefer: respond-async");
+    cr_assert_eq(answer.status, 202, "%s", answer.body);
+    rollout_end_as(stack, json_text(answer.json, "deployment_id"), "SUCCESS");
+    stack_stop(stack);
+}
+
 Test(deployment_http, the_list_is_filtered_by_service_region_and_state)
 {
     Stack *stack = rollout_stack(&(StackPlan){0});

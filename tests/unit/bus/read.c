@@ -251,3 +251,31 @@ Test(read, a_read_that_is_over_leaves_no_consumer_behind)
     WAIT_UNTIL(consumer_count(&bench) == 0);
     bench_close(&bench);
 }
+
+/* Where the server counts the last message twice, the read must not wait for another one. */
+Test(read, the_end_is_told_also_when_the_last_message_was_stored_just_before)
+{
+    Bench bench = bench_open();
+    bench_ensure_stream(bench.bus, 0);
+    Reader *followers[8];
+    for (size_t i = 0; i < 8; i++) {
+        followers[i] = reader_open(bench.bus, (BusReadOptions){.filter = STR("ledger.*"), .follow = true});
+    }
+    for (int round = 1; round <= 200; round++) {
+        bench_fill(bench.bus, "ledger.a", 3 * round - 2, 1);
+        bench_fill(bench.bus, "ledger.b", 3 * round - 1, 1);
+        bench_fill(bench.bus, "ledger.c", 3 * round, 1);
+        Reader *reader = reader_open(
+            bench.bus,
+            (BusReadOptions){.filter = STR("ledger.*"), .from_sequence = (uint64_t)(3 * round - 1), .follow = true});
+        TURN_UNTIL(bench.bus, reader->ends > 0);
+        check_numbers(reader, 3 * round - 1, 2);
+        reader_close(reader);
+    }
+    for (size_t i = 0; i < 8; i++) {
+        TURN_UNTIL(bench.bus, followers[i]->count == 600 && followers[i]->ends == 1);
+        check_numbers(followers[i], 1, 600);
+        reader_close(followers[i]);
+    }
+    bench_close(&bench);
+}
