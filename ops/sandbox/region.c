@@ -100,6 +100,28 @@ static Answer service_get(Sandbox *sandbox, const Place *place)
     return service_show(sandbox, service, cluster_now(service)->weight_percent);
 }
 
+/* What was set when; the oldest are forgotten. */
+static Answer service_history(Sandbox *sandbox, const Place *place)
+{
+    const ClusterService *service = cluster_find(&sandbox->cluster, place->region, place->service);
+    if (service == NULL) {
+        return region_refuse(sandbox, 404, "no such service in this region");
+    }
+    JsonWriter json = json_writer(&sandbox->text);
+    json_open(&json, NULL, '[');
+    for (int32_t i = 0; i < service->history_count; i++) {
+        const ClusterSplit *split = &service->history[i];
+        json_open(&json, NULL, '{');
+        json_put_int(&json, "since_ms", split->since_ms);
+        json_put_string(&json, "version", str_from(split->version));
+        json_put_int(&json, "weight_percent", split->weight_percent);
+        json_put_string(&json, "stable_version", str_from(split->stable));
+        json_close(&json, '}');
+    }
+    json_close(&json, ']');
+    return (Answer){.status = 200, .body = buffer_str(&sandbox->text)};
+}
+
 static Answer service_apply(Sandbox *sandbox, const Request *request, const Place *place, const json_t *root)
 {
     Str version = region_text(root, "version");
@@ -232,6 +254,9 @@ static Answer service_answer(Sandbox *sandbox, const Request *request, const Pla
     if (str_equal(place->page, STR("health"))) {
         return get ? service_health(sandbox, request, place) : region_refuse_method(sandbox, "GET");
     }
+    if (str_equal(place->page, STR("history"))) {
+        return get ? service_history(sandbox, place) : region_refuse_method(sandbox, "GET");
+    }
     if (place->page.length == 0 && get) {
         return service_get(sandbox, place);
     }
@@ -340,8 +365,8 @@ static bool place_read(Str path, Place *place)
     }
     place->page = (Str){0};
     bool has_page = str_next_token(&rest, '/', &place->page);
-    bool is_known = !has_page || str_equal(place->page, STR("health")) || str_equal(place->page, STR("rollback")) ||
-                    str_equal(place->page, STR("finish"));
+    bool is_known = !has_page || str_equal(place->page, STR("health")) || str_equal(place->page, STR("history")) ||
+                    str_equal(place->page, STR("rollback")) || str_equal(place->page, STR("finish"));
     return is_known && rest.data == NULL && place->region.length > 0 && place->service.length > 0;
 }
 
