@@ -2,6 +2,7 @@
  *
  * pulls      DEPLOYMENT/region-<region>  tai.deployment.region.<region>: one message in work for each region, whatever
  *            number of workers there are; a message is held for as long as its rollout lasts
+ *            DEPLOYMENT/goback           tai.deployment.control.*: an abort of what is over already goes back from it
  * publishes  tai.deployment.event.<id>, fenced by the expected last sequence; tai.deployment.command.<region>;
  *            tai.deployment.running.<region>.<service>; the next region's work; tai.deployment.outcome.<id>;
  *            tai.andon.deployment.*
@@ -49,9 +50,7 @@ static void result_arrived(void *context, const BusDelivery *message)
 static void control_arrived(void *context, const BusDelivery *message)
 {
     Str id = str_slice(message->subject, sizeof("tai.deployment.control.") - 1, message->subject.length);
-    if (!run_control_arrived(context, id)) {
-        goback_open(context, id, message->body);
-    }
+    run_control_arrived(context, id);
 }
 
 static Err rollouts_listen(Rollouts *rollouts)
@@ -86,6 +85,9 @@ static Err rollouts_start(Worker *worker, void *context)
     if (!err_is(err)) {
         err = lanes_open(rollouts);
     }
+    if (!err_is(err)) {
+        err = gobacks_open(rollouts);
+    }
     int64_t deadline_ms = loop_now_ms(rollouts->loop) + START_WAIT_MS;
     while (!err_is(err) && !rollouts->lanes_known) {
         loop_turn(rollouts->loop, 50);
@@ -102,6 +104,7 @@ static void rollouts_stop(Worker *worker, void *context)
     Rollouts *rollouts = context;
     runs_release(rollouts);
     burials_release(rollouts);
+    gobacks_close(rollouts);
     lanes_close(rollouts);
 }
 

@@ -24,6 +24,7 @@ typedef struct Run Run;
 typedef struct Lane Lane;
 typedef struct Waiting Waiting;
 typedef struct Burial Burial;
+typedef struct GoBack GoBack;
 
 #define ROLLOUT_BUCKETS 4096
 
@@ -44,6 +45,9 @@ typedef struct {
     BusSubscription *results;
     BusSubscription *controls;
     BusSubscription *policy;
+    BusPull *goback_pull;
+    GoBack *gobacks; /* orders that are looked at now */
+    size_t goback_count;
     Timer look; /* at the policy document, for new regions */
     bool looking;
     bool look_again;
@@ -67,7 +71,7 @@ void queue_release(LaneQueue *queue);
 /* run.c: one deployment in one region, from its message to its ack. */
 void run_open(Rollouts *rollouts, Lane *lane, BusDelivery *delivery); /* the delivery becomes the run's */
 void run_result_arrived(Rollouts *rollouts, Str deployment_id, Str body);
-bool run_control_arrived(Rollouts *rollouts, Str deployment_id); /* false: it is not in work here */
+void run_control_arrived(Rollouts *rollouts, Str deployment_id);
 void runs_release(Rollouts *rollouts); /* at the end of the process: nothing is acked, others take over */
 
 /* bury.c: a message that cannot be read becomes a dead letter; the delivery becomes the burial's. */
@@ -75,6 +79,7 @@ void bury(Rollouts *rollouts, Lane *lane, BusDelivery *delivery, Err why);
 void burials_release(Rollouts *rollouts); /* at the end of the process: what is not stored comes again */
 
 /* goback.c: an abort of a deployment that is over, while the version before is kept. */
-void goback_open(Rollouts *rollouts, Str deployment_id, Str body);
+MUST_USE Err gobacks_open(Rollouts *rollouts);
+void gobacks_close(Rollouts *rollouts);
 
 #endif

@@ -428,12 +428,11 @@ static void run_look_for_orders(void *context)
 
 /* Only a hint: the ledger has the order with its sequence, and orders are heard once each. The hint may come a moment
  * before the ledger has stored what it hints at, so there is a second look. */
-bool run_control_arrived(Rollouts *rollouts, Str deployment_id)
+void run_control_arrived(Rollouts *rollouts, Str deployment_id)
 {
     Run *run = run_find(rollouts, deployment_id);
     if (run != NULL) {
         loop_timer_set(rollouts->loop, &run->second_look, SECOND_LOOK_MS);
         run_look_for_orders(run);
     }
-    return run != NULL;
 }
