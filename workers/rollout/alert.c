@@ -1,8 +1,14 @@
-/* alert - Andons about a rollout: what needs a person, and when it needs none any more. */
+/* alert - Andons about a rollout: what needs a person, and when it needs none any more.
+ * Whoever stores the event tells of it; it may die in between, so whoever takes over looks whether that was done. */
 #include <inttypes.h>
 
 #include "shared/wire/deployment.h"
 #include "workers/rollout/run.h"
+
+#define PAUSED "rollout_paused"
+#define MARGINAL "health_marginal"
+/* The clocks of two workers and the bus may differ by this much. */
+#define CLOCKS_DIFFER_MS 5000
 
 static void alert_stored(void *context, Err err, const BusStored *stored)
 {
@@ -15,7 +21,7 @@ static void alert_stored(void *context, Err err, const BusStored *stored)
 
 void run_alert(Run *run, Andon andon, Str message_id)
 {
-    Arena *arena = &run->arena;
+    Arena *arena = &run->scratch;
     const DeploymentSignal *signal = &run->work.decision.signal;
     andon.domain = STR("deployment");
     andon.summary = arena_print(arena, STR_FMT " " STR_FMT ": " STR_FMT, STR_ARG(signal->service),
@@ -30,24 +36,85 @@ void run_alert(Run *run, Andon andon, Str message_id)
     bus_store(run->rollouts->bus, &message, ROLLOUT_BUS_TIMEOUT_MS, alert_stored, run->rollouts);
 }
 
-static void alert_high(Run *run, Str alert, bool cleared, Str why)
+static Str alert_id(const Run *run, Arena *arena, const char *alert)
 {
-    Str id = arena_print(&run->arena, "andon." STR_FMT "." STR_FMT ".%" PRIu64, STR_ARG(run_id(run)), STR_ARG(alert),
-                         run->event_sequence);
-    Str summary = arena_print(&run->arena, STR_FMT ": " STR_FMT, STR_ARG(run->label), STR_ARG(why));
-    run_alert(run, (Andon){.alert = alert, .severity = ANDON_HIGH, .cleared = cleared, .summary = summary}, id);
+    return arena_print(arena, "andon." STR_FMT ".%s.%" PRIu64, STR_ARG(run_id(run)), alert, run->alerts.sequence);
 }
 
-void run_alert_event(Run *run, const Rollout *before)
+static void alert_high(Run *run, const char *alert, RunAlert turn, Str all_clear)
 {
-    const RolloutEvent *event = run->event;
+    if (turn == RUN_ALERT_AS_IT_WAS) {
+        return;
+    }
+    Arena *arena = &run->scratch;
+    bool cleared = turn == RUN_ALERT_CLEARED;
+    Str why = cleared ? all_clear : run->alerts.why;
+    Str summary = arena_print(arena, STR_FMT ": " STR_FMT, STR_ARG(run->label), STR_ARG(why));
+    run_alert(run, (Andon){.alert = str_from(alert), .severity = ANDON_HIGH, .cleared = cleared, .summary = summary},
+              alert_id(run, arena, alert));
+}
+
+static RunAlert alert_turn(bool was, bool is)
+{
+    return was == is ? RUN_ALERT_AS_IT_WAS : is ? RUN_ALERT_RAISED : RUN_ALERT_CLEARED;
+}
+
+void run_note_alerts(Run *run, const Rollout *before, const RolloutEvent *event)
+{
     bool waited = before->paused && before->paused_by_judge;
     bool waits = run->state.paused && run->state.paused_by_judge;
-    if (waited != waits) {
-        alert_high(run, STR("rollout_paused"), waited, waits ? event->why : STR("goes on"));
+    run->alerts = (RunAlerts){
+        .when_ms = event->at_ms,
+        .paused = alert_turn(waited, waits),
+        .marginal = alert_turn(before->marginal, run->state.marginal),
+    };
+    if (run->alerts.paused != RUN_ALERT_AS_IT_WAS || run->alerts.marginal != RUN_ALERT_AS_IT_WAS) {
+        run->alerts.sequence = run->event_sequence;
+        run->alerts.why = arena_copy(&run->arena, event->why);
     }
-    if (before->marginal != run->state.marginal) {
-        alert_high(run, STR("health_marginal"), before->marginal,
-                   run->state.marginal ? event->why : STR("no longer close to the limit, or over"));
+}
+
+void run_tell_alerts(Run *run)
+{
+    const RunAlerts alerts = run->alerts;
+    alert_high(run, PAUSED, alerts.paused, STR("goes on"));
+    alert_high(run, MARGINAL, alerts.marginal, STR("no longer close to the limit, or over"));
+    run->alerts = (RunAlerts){0};
+}
+
+static void alert_is_told(Run *run, RunAlert *alert, const char *name, Str id)
+{
+    if (str_equal(id, alert_id(run, &run->scratch, name))) {
+        *alert = RUN_ALERT_AS_IT_WAS;
+    }
+}
+
+static void alert_read(void *context, Err err, const BusDelivery *message)
+{
+    Run *run = context;
+    arena_reset(&run->scratch);
+    if (message != NULL) {
+        Str id = bus_delivery_header(message, BUS_HEADER_MSG_ID);
+        alert_is_told(run, &run->alerts.paused, PAUSED, id);
+        alert_is_told(run, &run->alerts.marginal, MARGINAL, id);
+        return;
+    }
+    bus_read_close(run->read);
+    run->read = NULL;
+    (void)err; /* what could not be read is told twice rather than never */
+    run_tell_alerts(run);
+    run->then(run);
+}
+
+void run_tell_alerts_again(Run *run, void (*then)(Run *run))
+{
+    BusReadOptions options = {
+        .stream = STR("ANDON"),
+        .filter = STR("tai.andon.deployment.*"),
+        .from_time_ms = run->alerts.when_ms - CLOCKS_DIFFER_MS,
+    };
+    run->then = then;
+    if (run->alerts.sequence == 0 || err_is(bus_read_open(run->rollouts->bus, &options, alert_read, run, &run->read))) {
+        then(run);
     }
 }

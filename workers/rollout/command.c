@@ -1,6 +1,7 @@
 /* command - asking an action worker for a step, and waiting for what came of it.
  * The same need has the same id after a takeover, so a step that was asked for before is not asked for again, and one
- * that was answered while nobody listened is found on the ledger. */
+ * that was answered while nobody listened is found on the ledger. Where the ids are forgotten the step is asked for
+ * once more: drivers have the same effect twice as once, and the fence says whether it is still wanted. */
 #include <inttypes.h>
 
 #include "shared/wire/deployment.h"
@@ -13,6 +14,8 @@ void run_command_result(Run *run, const DeploymentResult *result)
 {
     run->command_id = (Str){0};
     run->busy = false;
+    bus_read_close(run->read);
+    run->read = NULL;
     loop_timer_clear(run->rollouts->loop, &run->timer);
     if (run->ending) {
         run_finish_result(run, result);
@@ -32,15 +35,46 @@ static void command_unanswered(void *context)
     run_command_result(context, &(DeploymentResult){.weight_percent = -1, .detail = STR("no answer in time")});
 }
 
+static void command_answer_read(void *context, Err err, const BusDelivery *message)
+{
+    Run *run = context;
+    DeploymentResult result;
+    if (message == NULL) {
+        bus_read_close(run->read); /* not answered yet, or it cannot be read: waited for until its time is over */
+        run->read = NULL;
+        return;
+    }
+    err = wire_decode_deployment_result(&run->scratch, message->body, &result);
+    if (!err_is(err) && str_equal(result.command_id, run->command_id)) {
+        run_command_result(run, &result);
+    }
+}
+
+/* A predecessor asked for it, so it may have been answered while nobody listened. Other regions of the deployment may
+ * have been answered since. */
+static void command_look_for_answer(Run *run, uint64_t from_sequence)
+{
+    BusReadOptions options = {
+        .stream = STR("DEPLOYMENT"),
+        .filter = arena_print(&run->scratch, "tai.deployment.result." STR_FMT, STR_ARG(run_id(run))),
+        .from_sequence = from_sequence,
+    };
+    Err err = bus_read_open(run->rollouts->bus, &options, command_answer_read, run, &run->read);
+    if (err_is(err)) {
+        run->read = NULL;
+    }
+}
+
 static void command_stored(void *context, Err err, const BusStored *stored)
 {
-    (void)stored;
     Run *run = context;
     if (!run_is_back(run) || run->command_id.length == 0) {
         return; /* answered already */
     }
     if (err.kind == ERR_RETRY || err.kind == ERR_REJECT) {
         run_command_result(run, &(DeploymentResult){.weight_percent = -1, .detail = str_from(err.why)});
+    } else if (stored->duplicate) {
+        command_look_for_answer(run, stored->sequence);
     }
 }
 
@@ -62,9 +96,13 @@ DeploymentCommand run_command_make(const Run *run, RolloutCommand kind)
     };
 }
 
-static void command_send(Run *run)
+void run_command(Run *run)
 {
     Arena *arena = &run->scratch;
+    run->command_id =
+        arena_print(arena, STR_FMT "." STR_FMT ".%" PRId32 ".%s.%" PRId32, STR_ARG(run_id(run)), STR_ARG(run->label),
+                    run->state.stage, rollout_command_name(run->need.command), run->need.attempt);
+    run->busy = true;
     DeploymentCommand command = run_command_make(run, run->need.command);
     command.command_id = run->command_id;
     command.weight_percent = run->need.weight_percent;
@@ -80,32 +118,4 @@ static void command_send(Run *run)
     loop_timer_set(run->rollouts->loop, &run->timer, run_plan(run)->command_timeout_ms + ANSWER_GRACE_MS);
     run_asks(run);
     bus_store(run->rollouts->bus, &message, ROLLOUT_BUS_TIMEOUT_MS, command_stored, run);
-}
-
-static void command_looked(void *context, Err err, const BusDelivery *message)
-{
-    Run *run = context;
-    DeploymentResult result;
-    if (!run_is_back(run) || run->command_id.length == 0) {
-        return;
-    }
-    if (!err_is(err) && message != NULL) {
-        err = wire_decode_deployment_result(&run->scratch, message->body, &result);
-        if (!err_is(err) && str_equal(result.command_id, run->command_id)) {
-            run_command_result(run, &result);
-            return;
-        }
-    }
-    command_send(run);
-}
-
-void run_command(Run *run)
-{
-    run->command_id =
-        arena_print(&run->scratch, STR_FMT "." STR_FMT ".%" PRId32 ".%s.%" PRId32, STR_ARG(run_id(run)),
-                    STR_ARG(run->label), run->state.stage, rollout_command_name(run->need.command), run->need.attempt);
-    run->busy = true;
-    Str subject = arena_print(&run->scratch, "tai.deployment.result." STR_FMT, STR_ARG(run_id(run)));
-    run_asks(run);
-    bus_get_last(run->rollouts->bus, STR("DEPLOYMENT"), subject, ROLLOUT_BUS_TIMEOUT_MS, command_looked, run);
 }

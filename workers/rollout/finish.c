@@ -36,7 +36,7 @@ static DeploymentRegionResult result_make(Run *run)
         .region = run_region(run),
         .status = status_of(run->state.phase),
         .detail = run->state.phase == ROLLOUT_ROLLBACK_FAILED
-                      ? arena_print(&run->arena, "rollback failed: " STR_FMT, STR_ARG(run->why))
+                      ? arena_print(&run->scratch, "rollback failed: " STR_FMT, STR_ARG(run->why))
                       : run->why,
         .started_ms = run->state.started_ms,
         .ended_ms = run->state.ended_ms,
@@ -53,7 +53,7 @@ static DeploymentRegionResult *results_with_ours(Run *run, size_t *count)
     const DeploymentRegionWork *work = &run->work;
     DeploymentRegionResult ours = result_make(run);
     DeploymentRegionResult *results =
-        arena_alloc_array(&run->arena, work->result_count + 1, sizeof(DeploymentRegionResult));
+        arena_alloc_array(&run->scratch, work->result_count + 1, sizeof(DeploymentRegionResult));
     for (size_t i = 0; i < work->result_count; i++) {
         results[i] = work->results[i];
         if (str_equal(results[i].region, ours.region)) {
@@ -109,16 +109,9 @@ static Follow follow_of(const Run *run)
 }
 
 /* A step is stored; the next one follows, or the whole end is tried again. */
-typedef struct {
-    Run *run;
-    void (*then)(Run *run);
-} Step;
-
 static void finish_stored(void *context, Err err, const BusStored *stored)
 {
-    Step *step = context;
-    Run *run = step->run;
-    void (*then)(Run *) = step->then;
+    Run *run = context;
     if (!run_is_back(run)) {
         return;
     }
@@ -126,15 +119,14 @@ static void finish_stored(void *context, Err err, const BusStored *stored)
         run_retry(run, run_finish, err);
         return;
     }
-    then(run);
+    run->then(run);
 }
 
 static void finish_store(Run *run, const BusMessage *message, void (*then)(Run *run))
 {
-    Step *step = arena_alloc(&run->arena, sizeof(*step));
-    *step = (Step){run, then};
+    run->then = then;
     run_asks(run);
-    bus_store(run->rollouts->bus, message, ROLLOUT_BUS_TIMEOUT_MS, finish_stored, step);
+    bus_store(run->rollouts->bus, message, ROLLOUT_BUS_TIMEOUT_MS, finish_stored, run);
 }
 
 /* The lane's message passes on who waits and the trace. */
@@ -153,7 +145,7 @@ static void finish_done(Run *run)
 
 static void finish_next_region(Run *run, Follow follow)
 {
-    Arena *arena = &run->arena;
+    Arena *arena = &run->scratch;
     DeploymentRegionWork work = run->work;
     bool restore = follow.kind == FOLLOW_RESTORE;
     work.decision.plan.bake_ms = run->bake_ms; /* as it was decided */
@@ -189,7 +181,7 @@ static void finish_alert(Run *run, const DeploymentOutcome *outcome)
         .severity = ANDON_CRITICAL,
         .summary = outcome->error_message,
     };
-    run_alert(run, andon, arena_print(&run->arena, "andon." STR_FMT, STR_ARG(run_id(run))));
+    run_alert(run, andon, arena_print(&run->scratch, "andon." STR_FMT, STR_ARG(run_id(run))));
 }
 
 static DeploymentOutcome outcome_make(Run *run)
@@ -214,18 +206,18 @@ static DeploymentOutcome outcome_make(Run *run)
     if (failure != NULL) {
         outcome.status = failure->status;
         outcome.error_message =
-            arena_print(&run->arena, STR_FMT ": " STR_FMT, STR_ARG(failure->region), STR_ARG(failure->detail));
+            arena_print(&run->scratch, STR_FMT ": " STR_FMT, STR_ARG(failure->region), STR_ARG(failure->detail));
     }
     TraceContext trace;
     if (trace_parse(bus_delivery_header(&run->delivery, BUS_HEADER_TRACE), &trace)) {
-        outcome.trace_id = arena_copy(&run->arena, str_from(trace.trace_id));
+        outcome.trace_id = arena_copy(&run->scratch, str_from(trace.trace_id));
     }
     return outcome;
 }
 
 static void finish_outcome(Run *run)
 {
-    Arena *arena = &run->arena;
+    Arena *arena = &run->scratch;
     DeploymentOutcome outcome = outcome_make(run);
     BusMessage message =
         finish_message(run, arena_print(arena, "tai.deployment.outcome." STR_FMT, STR_ARG(run_id(run))),
@@ -241,6 +233,7 @@ static void finish_outcome(Run *run)
 
 static void finish_follow(Run *run)
 {
+    arena_reset(&run->scratch);
     Follow follow = follow_of(run);
     if (follow.kind == FOLLOW_OUTCOME) {
         finish_outcome(run);
@@ -253,6 +246,7 @@ static void finish_follow(Run *run)
  * stable side where the traffic is. Going back later is a rollback to the version before, by its name. */
 static void finish_previous(Run *run)
 {
+    arena_reset(&run->scratch);
     run->need = (RolloutNeed){
         .kind = ROLLOUT_NEED_COMMAND,
         .command = ROLLOUT_COMMAND_FINISH,
@@ -287,9 +281,24 @@ void run_finish_result(Run *run, const DeploymentResult *result)
 /* --- what runs there now -------------------------------------------------------------------------------------------
  */
 
+/* Somebody else said what runs there: where it was not one of us, we are late. */
+static void finish_running_stored(void *context, Err err, const BusStored *stored)
+{
+    Run *run = context;
+    if (stored->exists && run_is_back(run)) {
+        run_retry(run, run_take_over, err_retry("what runs in the region is another's word: %s", err.why));
+        run->ending = false;
+        run->running = false;
+        return;
+    }
+    if (!stored->exists) {
+        finish_stored(context, err, stored);
+    }
+}
+
 static void finish_running(Run *run, Str version, Str digest)
 {
-    Arena *arena = &run->arena;
+    Arena *arena = &run->scratch;
     const DeploymentDecision *decision = &run->work.decision;
     DeploymentRunning running = {
         .region = run_region(run),
@@ -307,18 +316,24 @@ static void finish_running(Run *run, Str version, Str digest)
     };
     bus_message_add(&message, BUS_HEADER_MSG_ID,
                     arena_print(arena, "running." STR_FMT "." STR_FMT, STR_ARG(run_id(run)), STR_ARG(run->label)));
-    finish_store(run, &message, run->state.phase == ROLLOUT_SUCCEEDED ? finish_previous : finish_follow);
+    bus_message_add(&message, BUS_HEADER_EXPECT_LAST, arena_print(arena, "%" PRIu64, run->running_sequence));
+    run_asks(run);
+    bus_store(run->rollouts->bus, &message, ROLLOUT_BUS_TIMEOUT_MS, finish_running_stored, run);
 }
 
 void run_finish(void *context)
 {
     Run *run = context;
     const DeploymentRegion *place = run_place(run);
-    if (run->state.phase == ROLLOUT_SUCCEEDED) {
+    bool succeeded = run->state.phase == ROLLOUT_SUCCEEDED;
+    bool restored = run->work.kind == REGION_WORK_RESTORE && run->state.phase == ROLLOUT_ROLLED_BACK;
+    arena_reset(&run->scratch);
+    run->then = succeeded ? finish_previous : finish_follow;
+    if ((!succeeded && !restored) || run->running_told) {
+        run->then(run);
+    } else if (succeeded) {
         finish_running(run, run->work.decision.signal.version, run->work.decision.digest);
-    } else if (run->work.kind == REGION_WORK_RESTORE && run->state.phase == ROLLOUT_ROLLED_BACK) {
-        finish_running(run, place->previous_version, place->previous_digest);
     } else {
-        finish_follow(run);
+        finish_running(run, place->previous_version, place->previous_digest);
     }
 }

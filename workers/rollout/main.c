@@ -6,7 +6,7 @@
  * publishes  tai.deployment.event.<id>, fenced by the expected last sequence; tai.deployment.command.<region>;
  *            tai.deployment.running.<region>.<service>; the next region's work; tai.deployment.outcome.<id>;
  *            tai.andon.deployment.*
- * listens    tai.deployment.result.<id>, tai.deployment.control.<id>
+ * listens    tai.deployment.result.<id>, tai.deployment.control.<id>; tai.deployment.event.<id>, for somebody else's
  * keeps      nothing: a worker that takes over folds the events and goes on at the same second of the same stage
  * settings   rollout.*, nats.*, log.*: --help lists them
  * exit       0 drained, 64 usage, 69 bus unavailable at the start, 78 bad configuration
@@ -53,6 +53,12 @@ static void control_arrived(void *context, const BusDelivery *message)
     run_control_arrived(context, id);
 }
 
+static void event_arrived(void *context, const BusDelivery *message)
+{
+    Str id = str_slice(message->subject, sizeof("tai.deployment.event.") - 1, message->subject.length);
+    run_event_arrived(context, id, message);
+}
+
 static Err rollouts_listen(Rollouts *rollouts)
 {
     Err err = bus_subscribe(rollouts->bus, STR("tai.deployment.result.*"), (Str){0}, result_arrived, rollouts,
@@ -60,6 +66,10 @@ static Err rollouts_listen(Rollouts *rollouts)
     if (!err_is(err)) {
         err = bus_subscribe(rollouts->bus, STR("tai.deployment.control.*"), (Str){0}, control_arrived, rollouts,
                             &rollouts->controls);
+    }
+    if (!err_is(err)) {
+        err = bus_subscribe(rollouts->bus, STR("tai.deployment.event.*"), (Str){0}, event_arrived, rollouts,
+                            &rollouts->events);
     }
     return err;
 }

@@ -2,30 +2,37 @@
 #include "shared/wire/deployment.h"
 #include "workers/rollout/run.h"
 
+/* So many at a time: what comes after them is read when these are heard. */
+#define ORDERS_MAX 256
+
 static void run_ask_for_order(Run *run);
 
-static void run_queue_order(Run *run, const BusDelivery *message)
+/* How many wait now. */
+static size_t run_queue_order(Run *run, const BusDelivery *message)
 {
-    RunOrder *order = arena_alloc(&run->arena, sizeof(*order));
+    RunOrder *order = arena_alloc(&run->order_arena, sizeof(*order));
     order->sequence = message->sequence;
     run->order_sequence = message->sequence;
-    Err err = wire_decode_deployment_control(&run->arena, message->body, &order->control);
+    Err err = wire_decode_deployment_control(&run->order_arena, message->body, &order->control);
     if (err_is(err)) {
         log_event(run->rollouts->log, LOG_WARN, "order_ignored",
                   LOG_FIELDS(log_text("deployment_id", run_id(run)), log_why(&err)));
-        return;
+        return 0;
     }
+    size_t count = 1;
     RunOrder **last = &run->orders;
     while (*last != NULL) {
         last = &(*last)->next;
+        count++;
     }
     *last = order;
+    return count;
 }
 
 static void run_read_orders_again(void *context)
 {
     Run *run = context;
-    run_read_orders(run, run->orders_read);
+    run_read_orders(run, run->then);
 }
 
 static void run_order_read(void *context, Err err, const BusDelivery *message)
@@ -34,8 +41,9 @@ static void run_order_read(void *context, Err err, const BusDelivery *message)
     if (!run_is_back(run)) {
         return;
     }
-    if (!err_is(err) && message != NULL) {
-        run_queue_order(run, message);
+    bool found = !err_is(err) && message != NULL;
+    bool full = found && run_queue_order(run, message) >= ORDERS_MAX;
+    if (found && !full) {
         run_ask_for_order(run);
         return;
     }
@@ -44,7 +52,8 @@ static void run_order_read(void *context, Err err, const BusDelivery *message)
         run_retry(run, run_read_orders_again, err);
         return;
     }
-    run->orders_read(run);
+    run->orders_hinted = run->orders_hinted || full; /* the rest after these */
+    run->then(run);
 }
 
 static void run_ask_for_order(Run *run)
@@ -58,8 +67,21 @@ static void run_ask_for_order(Run *run)
 void run_read_orders(Run *run, void (*then)(Run *run))
 {
     run->busy = true;
-    run->orders_read = then;
+    run->then = then;
+    if (run->orders == NULL) {
+        arena_release(&run->order_arena);
+    }
     run_ask_for_order(run);
+}
+
+/* Refused with a reason, or fulfilled already. */
+void run_log_unheard(const Run *run, const RolloutHeard *heard, Err why_not)
+{
+    Err why = err_is(why_not) ? why_not : err_reject("it is so already");
+    log_event(run->rollouts->log, LOG_INFO, err_is(why_not) ? "order_refused" : "order_not_needed",
+              LOG_FIELDS(log_text("deployment_id", run_id(run)),
+                         log_text("order", str_from(rollout_order_name(heard->order))), log_text("who", heard->who),
+                         log_why(&why)));
 }
 
 bool run_hear_order(Run *run)
@@ -80,10 +102,7 @@ bool run_hear_order(Run *run)
             run_store_event(run);
             return true;
         }
-        log_event(run->rollouts->log, LOG_INFO, "order_refused",
-                  LOG_FIELDS(log_text("deployment_id", run_id(run)),
-                             log_text("order", str_from(rollout_order_name(heard.order))), log_text("who", heard.who),
-                             log_why(&why_not)));
+        run_log_unheard(run, &heard, why_not);
     }
     return false;
 }

@@ -44,6 +44,7 @@ typedef struct {
     Burial *burials; /* letters on their way */
     BusSubscription *results;
     BusSubscription *controls;
+    BusSubscription *events;
     BusSubscription *policy;
     BusPull *goback_pull;
     GoBack *gobacks; /* orders that are looked at now */
@@ -72,6 +73,7 @@ void queue_release(LaneQueue *queue);
 void run_open(Rollouts *rollouts, Lane *lane, BusDelivery *delivery); /* the delivery becomes the run's */
 void run_result_arrived(Rollouts *rollouts, Str deployment_id, Str body);
 void run_control_arrived(Rollouts *rollouts, Str deployment_id);
+void run_event_arrived(Rollouts *rollouts, Str deployment_id, const BusDelivery *message);
 void runs_release(Rollouts *rollouts); /* at the end of the process: nothing is acked, others take over */
 
 /* bury.c: a message that cannot be read becomes a dead letter; the delivery becomes the burial's. */

@@ -78,7 +78,23 @@ static void run_free(Run *run)
     bus_delivery_release(&run->delivery);
     arena_release(&run->arena);
     arena_release(&run->scratch);
+    arena_release(&run->order_arena);
     free(run);
+}
+
+/* We stood still for longer than the lane's message was ours: whoever has it now goes on. The ledger's sequences would
+ * keep us from harm, this keeps us from trying. */
+static bool run_is_lost(Run *run)
+{
+    const Rollouts *rollouts = run->rollouts;
+    if (loop_now_ms(rollouts->loop) - run->kept_ms < rollouts->settings.ack_wait_ms) {
+        return false;
+    }
+    log_event(rollouts->log, LOG_WARN, "given_up",
+              LOG_FIELDS(log_text("deployment_id", run_id(run)), log_text("region", run->label),
+                         log_text("why", STR("stood still for longer than the ack wait"))));
+    run_close(run, false);
+    return true;
 }
 
 bool run_is_back(Run *run)
@@ -88,7 +104,7 @@ bool run_is_back(Run *run)
         run_free(run);
         return false;
     }
-    return !run->closed;
+    return !run->closed && !run_is_lost(run);
 }
 
 void run_asks(Run *run)
@@ -108,6 +124,7 @@ void run_close(Run *run, bool ack)
     loop_timer_clear(rollouts->loop, &run->second_look);
     bus_read_close(run->read);
     run->read = NULL;
+    run_leave_queue(run);
     run_makes_room(run);
     run_leave(run);
     run->closed = true;
@@ -129,6 +146,10 @@ void run_retry(Run *run, void (*ring)(void *context), Err why)
 static void run_progress(void *context)
 {
     Run *run = context;
+    if (run_is_lost(run)) {
+        return;
+    }
+    run->kept_ms = loop_now_ms(run->rollouts->loop);
     bus_progress(run->rollouts->bus, &run->delivery);
     loop_timer_set(run->rollouts->loop, &run->progress, run->rollouts->settings.ack_wait_ms / 3);
 }
@@ -161,6 +182,7 @@ void run_open(Rollouts *rollouts, Lane *lane, BusDelivery *delivery)
     run->delivery = *delivery;
     run->arena = arena_make(RUN_ARENA_BLOCK, RUN_ARENA_LIMIT);
     run->scratch = arena_make(RUN_ARENA_BLOCK, RUN_ARENA_LIMIT);
+    run->order_arena = arena_make(RUN_ARENA_BLOCK, RUN_ARENA_LIMIT);
     Err err = run_decode(run);
     if (err_is(err)) {
         run->delivery = (BusDelivery){0};
@@ -172,6 +194,7 @@ void run_open(Rollouts *rollouts, Lane *lane, BusDelivery *delivery)
     run_enter(run);
     run->second_look = timer_make(run_look_for_orders, run);
     run->progress = timer_make(run_progress, run);
+    run->kept_ms = loop_now_ms(rollouts->loop);
     run_progress(run);
     run_queue_up(run);
 }
@@ -213,6 +236,13 @@ static void run_log(const Run *run, const RolloutEvent *event)
                          log_text("why", event->why)));
 }
 
+static void run_fenced(Run *run)
+{
+    log_event(run->rollouts->log, LOG_WARN, "fenced",
+              LOG_FIELDS(log_text("deployment_id", run_id(run)), log_text("region", run->label)));
+    run_close(run, false);
+}
+
 static void run_event_stored(void *context, Err err, const BusStored *stored)
 {
     Run *run = context;
@@ -220,10 +250,9 @@ static void run_event_stored(void *context, Err err, const BusStored *stored)
         return;
     }
     run->busy = false;
+    run->storing = false;
     if (stored->exists) {
-        log_event(run->rollouts->log, LOG_WARN, "fenced",
-                  LOG_FIELDS(log_text("deployment_id", run_id(run)), log_text("region", run->label)));
-        run_close(run, false);
+        run_fenced(run);
         return;
     }
     if (err_is(err)) { /* it may be stored or not: what stands there tells */
@@ -236,7 +265,9 @@ static void run_event_stored(void *context, Err err, const BusStored *stored)
     Rollout before = run->state;
     bool fits = rollout_apply(&run->state, run_plan(run), run->event);
     TAI_ASSERT(fits); /* the machine made it for this very state */
-    run_alert_event(run, &before);
+    run_note_end(run);
+    run_note_alerts(run, &before, run->event);
+    run_tell_alerts(run);
     run_advance(run);
 }
 
@@ -255,6 +286,7 @@ void run_store_event(Run *run)
                     arena_print(arena, "%llu", (unsigned long long)run->event_sequence));
     bus_message_pass_on(&message, &run->delivery, BUS_HEADER_TRACE);
     run->busy = true;
+    run->storing = true;
     run_asks(run);
     bus_store(run->rollouts->bus, &message, ROLLOUT_BUS_TIMEOUT_MS, run_event_stored, run);
 }
@@ -281,10 +313,8 @@ void run_hear(Run *run, const RolloutHeard *heard)
         run_store_event(run);
         return;
     }
-    if (err_is(why_not)) {
-        log_event(run->rollouts->log, LOG_INFO, "order_refused",
-                  LOG_FIELDS(log_text("deployment_id", run_id(run)),
-                             log_text("order", str_from(rollout_order_name(heard->order))), log_why(&why_not)));
+    if (heard->kind == ROLLOUT_HEARD_ORDER) {
+        run_log_unheard(run, heard, why_not);
     }
     if (heard->kind == ROLLOUT_HEARD_HEALTH) {
         run_wait(run); /* nothing to be seen yet: the next look is due at the need's alarm */
@@ -359,17 +389,17 @@ static void run_begin(Run *run)
  * the command's fence stands. */
 void run_advance(Run *run)
 {
-    if (run->busy || run->closed || !run->running || run->ending) {
+    if (run->busy || run->closed || !run->running || run->ending || run_is_lost(run)) {
         return;
     }
     arena_reset(&run->scratch);
     loop_timer_clear(run->rollouts->loop, &run->timer);
+    if (run_hear_order(run)) {
+        return;
+    }
     if (run->orders_hinted) {
         run->orders_hinted = false;
         run_read_orders(run, run_advance);
-        return;
-    }
-    if (run_hear_order(run)) {
         return;
     }
     run->need = rollout_need(&run->state, run_plan(run), run_now_ms(run));
@@ -416,6 +446,19 @@ void run_result_arrived(Rollouts *rollouts, Str deployment_id, Str body)
     Err err = wire_decode_deployment_result(&run->scratch, body, &result);
     if (!err_is(err) && str_equal(result.command_id, run->command_id)) {
         run_command_result(run, &result);
+    }
+}
+
+/* Whoever writes an event says which was the last one before it. One behind all that we know is somebody else's: our
+ * message went to another worker, most often because the bus was away for longer than the ack wait. A run that waits,
+ * maybe for a person, would not find out by itself, and keep its lane from us. */
+void run_event_arrived(Rollouts *rollouts, Str deployment_id, const BusDelivery *message)
+{
+    Run *run = run_find(rollouts, deployment_id);
+    uint64_t before = 0;
+    bool told = str_to_uint64(bus_delivery_header(message, BUS_HEADER_EXPECT_LAST), &before);
+    if (run != NULL && told && run->running && !run->ending && !run->storing && before >= run->event_sequence) {
+        run_fenced(run);
     }
 }
 

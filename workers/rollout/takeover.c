@@ -1,7 +1,7 @@
 /* takeover - from a lane's message to where its rollout stands: whoever begins, and whoever goes on for one that died,
  * does the same.
  *
- *   is there an outcome? -> what runs there -> events -> orders -> the queue behind it -> advance
+ *   is there an outcome? -> what runs there -> events -> alerts -> is it over? -> orders -> the queue -> advance
  */
 #include "shared/wire/deployment.h"
 #include "workers/rollout/run.h"
@@ -21,7 +21,10 @@ static void run_running_looked(void *context, Err err, const BusDelivery *messag
     }
     if (!err_is(err) && message != NULL) {
         err = wire_decode_deployment_running(&run->arena, message->body, &running);
-        if (!err_is(err) && !str_equal(running.deployment_id, run_id(run))) {
+        run->ours_runs = !err_is(err) && str_equal(running.deployment_id, run_id(run));
+        run->running_told = run->ours_runs;
+        run->running_sequence = message->sequence;
+        if (!err_is(err) && !run->ours_runs) {
             DeploymentRegion *place = &run->work.decision.regions[run->work.region_index];
             place->previous_version = running.version;
             place->previous_digest = running.digest;
@@ -35,7 +38,7 @@ static void run_running_looked(void *context, Err err, const BusDelivery *messag
 }
 
 /* A restoring run goes back to what ran before this deployment, and only from this deployment: where another one runs
- * by now, there is nothing to restore. */
+ * by now, there is nothing to restore. What ran when it was decided stands in the decision. */
 static void run_before_read(void *context, Err err, const BusDelivery *message)
 {
     Run *run = context;
@@ -44,6 +47,8 @@ static void run_before_read(void *context, Err err, const BusDelivery *message)
     if (message != NULL) {
         err = wire_decode_deployment_running(&run->arena, message->body, &running);
         run->ours_runs = !err_is(err) && str_equal(running.deployment_id, run_id(run));
+        run->running_told = run->ours_runs && !str_equal(running.version, run->work.decision.signal.version);
+        run->running_sequence = message->sequence;
         if (!err_is(err) && !run->ours_runs) {
             place->previous_version = running.version;
             place->previous_digest = running.digest;
@@ -61,13 +66,11 @@ static void run_before_read(void *context, Err err, const BusDelivery *message)
 
 static void run_read_what_ran_before(Run *run)
 {
-    DeploymentRegion *place = &run->work.decision.regions[run->work.region_index];
-    place->previous_version = (Str){0};
-    place->previous_digest = (Str){0};
     Str filter = arena_print(&run->scratch, "tai.deployment.running." STR_FMT "." STR_FMT, STR_ARG(run_region(run)),
                              STR_ARG(run->work.decision.signal.service));
-    Err err = bus_read_open(run->rollouts->bus, &(BusReadOptions){.stream = STR("DEPLOYMENT"), .filter = filter},
-                            run_before_read, run, &run->read);
+    BusReadOptions options = {
+        .stream = STR("DEPLOYMENT"), .filter = filter, .from_sequence = run->work.decision.signal_sequence + 1};
+    Err err = bus_read_open(run->rollouts->bus, &options, run_before_read, run, &run->read);
     if (err_is(err)) {
         run_retry(run, run_take_over, err);
     }
@@ -111,6 +114,21 @@ void run_queue_up(Run *run)
     }
     *(rollouts->queued == NULL ? &rollouts->queued : &rollouts->last_queued->next_queued) = run;
     rollouts->last_queued = run;
+}
+
+void run_leave_queue(Run *run)
+{
+    Rollouts *rollouts = run->rollouts;
+    Run *before = NULL;
+    Run **place = &rollouts->queued;
+    while (*place != NULL && *place != run) {
+        before = *place;
+        place = &before->next_queued;
+    }
+    if (*place == run) {
+        *place = run->next_queued;
+        rollouts->last_queued = rollouts->last_queued == run ? before : rollouts->last_queued;
+    }
 }
 
 void run_makes_room(Run *run)
@@ -176,8 +194,60 @@ static void run_fold(Run *run, const BusDelivery *message)
     if (event.order_sequence > run->order_heard) {
         run->order_heard = event.order_sequence;
     }
+    Rollout before = run->state;
     if (str_equal(event.region, run->label) && rollout_apply(&run->state, run_plan(run), &event)) {
         run_note_why(run, &event);
+        run_note_end(run);
+        run_note_alerts(run, &before, &event);
+    }
+}
+
+/* The lane gives work out once, so an item of this deployment before this one was done to its end: this one was put
+ * there twice, by a worker that died before it could ack, when the bus had forgotten the id. And where another
+ * deployment was through since the end, somebody else did the rest while we stood still. */
+static void run_lane_read(void *context, Err err, const BusDelivery *message)
+{
+    Run *run = context;
+    DeploymentRegionWork earlier;
+    if (message != NULL && message->sequence < run->delivery.sequence) {
+        arena_reset(&run->scratch);
+        err = wire_decode_region_work(&run->scratch, message->body, &earlier);
+        run->repeats = run->repeats || (!err_is(err) && earlier.kind == run->work.kind &&
+                                        str_equal(earlier.decision.signal.deployment_id, run_id(run)));
+        return;
+    }
+    bus_read_close(run->read);
+    run->read = NULL;
+    if (err_is(err)) {
+        run_retry(run, run_read_events, err);
+        return;
+    }
+    if (run->repeats || (!run->ours_runs && run->running_sequence > run->ended_sequence)) {
+        log_event(run->rollouts->log, LOG_INFO, "over_already",
+                  LOG_FIELDS(log_text("deployment_id", run_id(run)), log_text("region", run->label)));
+        run_close(run, true);
+        return;
+    }
+    run_took_over(run);
+}
+
+static void run_look_whether_done(Run *run)
+{
+    BusReadOptions options = {
+        .stream = STR("DEPLOYMENT"),
+        .filter = arena_print(&run->scratch, "tai.deployment.region." STR_FMT, STR_ARG(run_region(run))),
+        .from_sequence = run->work.decision.signal_sequence + 1,
+    };
+    Err err = bus_read_open(run->rollouts->bus, &options, run_lane_read, run, &run->read);
+    if (err_is(err)) {
+        run_retry(run, run_read_events, err);
+    }
+}
+
+void run_note_end(Run *run)
+{
+    if (rollout_phase_is_final(run->state.phase)) {
+        run->ended_sequence = run->event_sequence;
     }
 }
 
@@ -196,6 +266,15 @@ static void run_events_are_read(Run *run)
     run_read_orders(run, run_orders_are_read);
 }
 
+static void run_alerts_are_told(Run *run)
+{
+    if (rollout_phase_is_final(run->state.phase)) {
+        run_look_whether_done(run);
+    } else {
+        run_events_are_read(run);
+    }
+}
+
 static void run_event_read(void *context, Err err, const BusDelivery *message)
 {
     Run *run = context;
@@ -209,7 +288,7 @@ static void run_event_read(void *context, Err err, const BusDelivery *message)
         run_retry(run, run_read_events, err);
         return;
     }
-    run_events_are_read(run);
+    run_tell_alerts_again(run, run_alerts_are_told);
 }
 
 static void run_read_all_events(Run *run)
@@ -243,6 +322,8 @@ void run_read_events(void *context)
     Run *run = context;
     run->state = rollout_make();
     run->event_sequence = 0;
+    run->ended_sequence = 0;
+    run->alerts = (RunAlerts){0};
     /* What was ordered before a restoring run began is why it began, or over. */
     bool restores = run->work.kind == REGION_WORK_RESTORE;
     run->order_heard = restores ? run->delivery.sequence : run->work.decision.signal_sequence;
