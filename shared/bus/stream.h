@@ -1,6 +1,6 @@
 /* stream - making sure that streams, consumers and buckets stand, idempotently, at the start of a process.
- * These calls wait for the server; they are made before the loop runs. What an operator changed on an existing stream
- * (limits, replicas) is left alone; what the design needs of it is checked. */
+ * The ensuring calls wait for the server; they are made before the loop runs. What an operator changed on an existing
+ * stream (limits, replicas) is left alone; what the design needs of it is checked. */
 #ifndef TAI_BUS_STREAM_H
 #define TAI_BUS_STREAM_H
 
@@ -27,6 +27,11 @@ typedef struct {
 /* Durable pull consumer, explicit acks, from the beginning, no bound on deliveries (the worker counts). An existing
  * one gets the new ack wait and WIP limit. */
 MUST_USE Err bus_ensure_consumer(Bus *bus, const BusConsumerSpec *spec);
+
+/* The same without waiting, for while the loop runs. Exactly one call back, never from inside the call. */
+typedef void BusConsumerCallback(void *context, Err err);
+void bus_ask_consumer(Bus *bus, const BusConsumerSpec *spec, int64_t timeout_ms, BusConsumerCallback *callback,
+                      void *context);
 
 /* KV bucket with a history of 16 revisions. Key k of bucket b is the subject $KV.b.k of stream KV_b. */
 MUST_USE Err bus_ensure_bucket(Bus *bus, const char *bucket, int64_t replicas);

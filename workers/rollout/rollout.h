@@ -35,7 +35,10 @@ typedef struct {
     Bus *bus;
     const Log *log;
     Http *http;
-    Lane *lanes;                /* one for each region that work was ever seen for */
+    Lane *lanes[ROLLOUT_BUCKETS]; /* by region: of all that were ever in the policy since the start */
+    Lane *to_open;                /* those whose consumer is still to be asked for */
+    Lane *last_to_open;
+    size_t opening;             /* whose consumer is being asked for */
     Run *runs[ROLLOUT_BUCKETS]; /* by deployment id */
     size_t run_count;
     size_t taking_over; /* runs that find out where they stand, at most a few at once */
@@ -49,9 +52,9 @@ typedef struct {
     BusPull *goback_pull;
     GoBack *gobacks; /* orders that are looked at now */
     size_t goback_count;
-    Timer look; /* at the policy document, for new regions */
+    Timer look;       /* at the policy document, for new regions */
+    Timer open_again; /* lanes that could not be opened */
     bool looking;
-    bool look_again;
     bool lanes_known; /* the policy was read once */
     uint64_t policy_revision;
 } Rollouts;

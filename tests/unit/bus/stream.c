@@ -88,6 +88,56 @@ Test(stream, a_consumer_of_no_stream_may_work_later)
     bench_close(&bench);
 }
 
+static void told_consumer(void *context, Err err)
+{
+    Told *told = context;
+    told->calls++;
+    told->err = err;
+}
+
+static Err ask_consumer(Bus *bus, const char *stream, const char *filter, int64_t ack_wait_ms)
+{
+    Told told = {0};
+    const BusConsumerSpec spec = {
+        .stream = stream, .name = "work", .filter = filter, .ack_wait_ms = ack_wait_ms, .max_ack_pending = 10};
+    bus_ask_consumer(bus, &spec, BENCH_TIMEOUT_MS, told_consumer, &told);
+    cr_assert_eq(told.calls, 0, "never from inside the call");
+    TURN_UNTIL(bus, told.calls > 0);
+    return told.err;
+}
+
+Test(stream, a_consumer_that_is_asked_for_is_the_one_that_is_made_by_waiting)
+{
+    Bench bench = bench_open();
+    int64_t ack_wait_ms = 0;
+    bench_ensure_stream(bench.bus, 0);
+    cr_assert_not(err_is(ask_consumer(bench.bus, "LEDGER", "ledger.>", 30000)));
+    bench_ensure_consumer(bench.bus, 30000, 10);
+    cr_assert_not(err_is(ask_consumer(bench.bus, "LEDGER", "ledger.>", 30000)));
+    cr_assert_eq(consumer_max_ack_pending(&bench, &ack_wait_ms), 10);
+    cr_assert_eq(ack_wait_ms, 30000);
+    cr_assert_not(err_is(ask_consumer(bench.bus, "LEDGER", "ledger.>", 5000)));
+    cr_assert_eq(consumer_max_ack_pending(&bench, &ack_wait_ms), 10);
+    cr_assert_eq(ack_wait_ms, 5000);
+    Err err = ask_consumer(bench.bus, "LEDGER", "elsewhere", 30000);
+    cr_assert_eq(err.kind, ERR_REJECT, "%s", err.why);
+    err = ask_consumer(bench.bus, "NONE", "ledger.>", 30000);
+    cr_assert_neq(err.kind, ERR_NONE);
+    bench_close(&bench);
+}
+
+Test(stream, a_consumer_that_nobody_waits_for_any_more_does_no_harm)
+{
+    Bench bench = bench_open();
+    bench_ensure_stream(bench.bus, 0);
+    Told told = {0};
+    const BusConsumerSpec spec = {
+        .stream = "LEDGER", .name = "work", .filter = "ledger.>", .ack_wait_ms = 1000, .max_ack_pending = 1};
+    bus_ask_consumer(bench.bus, &spec, BENCH_TIMEOUT_MS, told_consumer, &told);
+    bench_close(&bench);
+    cr_assert_eq(told.calls, 0);
+}
+
 Test(stream, a_bucket_is_made_once_and_keeps_sixteen_revisions)
 {
     Bench bench = bench_open();
