@@ -17,18 +17,7 @@
 
 #define QUICK_SCALE_E4 100
 
-enum {
-    TAG_DECISION,
-    TAG_STANDING,
-    TAG_WORK,
-    TAG_OUTCOME,
-    TAG_EARLIER,
-    TAG_KEYED,
-    TAG_CLAIM,
-    TAG_CLAIMED,
-    TAG_LATE,
-    TAG_TAKEN
-};
+enum { TAG_DECISION, TAG_STANDING, TAG_WORK, TAG_OUTCOME, TAG_EARLIER, TAG_LATE, TAG_TAKEN };
 
 static const IdentityDomain deployments = {
     .signals = "tai.deployment.signal.",
@@ -97,19 +86,13 @@ static Err signal_read(Task *task, Judgement *judgement)
     return err;
 }
 
-static Err signal_complete(Task *task, const Policy *policy, Judgement *judgement)
+static void signal_complete(Task *task, const Policy *policy, Judgement *judgement)
 {
-    const BusDelivery *message = &task->message;
     DeploymentDecision *decision = &judgement->decision;
-    int64_t before_ms = message->time_ms - decision->signal.received_ms;
-    if (before_ms < 0 || before_ms > IDENTITY_FRESH_WITHIN_MS) { /* not a time that the gateway gave */
-        decision->signal.received_ms = message->time_ms;
-    }
-    decision->signal_sequence = message->sequence;
-    decision->image = facts_image(task, &policy->settings, &decision->signal);
-    Err err = identity_name(task, decision->signal.deployment_id, &judgement->identity);
+    decision->signal.received_ms = identity_received_ms(task, decision->signal.received_ms);
     decision->signal.deployment_id = judgement->identity.id;
-    return err;
+    decision->signal_sequence = task->message.sequence;
+    decision->image = facts_image(task, &policy->settings, &decision->signal);
 }
 
 /* --- results ------------------------------------------------------------------------------------------------------ */
@@ -220,27 +203,32 @@ static void signal_judge(Task *task, const Policy *policy, Judgement *judgement)
     }
 }
 
+static void signal_named(Task *task, const Policy *policy, Judgement *judgement, IdentityStep step)
+{
+    switch (step) {
+    case IDENTITY_WAITS:
+        break;
+    case IDENTITY_OURS:
+        signal_complete(task, policy, judgement);
+        signal_judge(task, policy, judgement);
+        break;
+    case IDENTITY_TAKEN:
+        task_get_last(task, TAG_EARLIER, STR("DEPLOYMENT"), outcome_subject(task, judgement));
+        break;
+    }
+}
+
 static void signal_begun(Task *task, const Policy *policy)
 {
     Judgement *judgement = arena_alloc(&task->arena, sizeof(*judgement));
     task->state = judgement;
     Err err = signal_read(task, judgement);
-    if (!err_is(err) && identity_is_keyed(task, &judgement->identity, judgement->decision.signal.deployment_id)) {
-        identity_publish_keyed(task, &judgement->identity, TAG_KEYED);
-        return;
-    }
-    if (!err_is(err)) {
-        err = signal_complete(task, policy, judgement);
-    }
     if (err_is(err)) {
         task_bury(task, err);
         return;
     }
-    if (judgement->identity.claimed) {
-        identity_publish_claim(task, &judgement->identity, TAG_CLAIM);
-    } else {
-        signal_judge(task, policy, judgement);
-    }
+    Str stated = judgement->decision.signal.deployment_id;
+    signal_named(task, policy, judgement, identity_begin(task, &judgement->identity, stated));
 }
 
 static void signal_called(Task *task, const Policy *policy, const TaskEvent *event)
@@ -249,26 +237,6 @@ static void signal_called(Task *task, const Policy *policy, const TaskEvent *eve
     facts_hear(task, policy, &judgement->decision, event, &judgement->facts);
     if (judgement->facts.outstanding == 0) {
         signal_decide(task, policy, judgement);
-    }
-}
-
-/* The id is taken. */
-static void signal_claimed(Task *task, const Policy *policy, const TaskEvent *event)
-{
-    Judgement *judgement = task->state;
-    switch (identity_read_claim(task, &judgement->identity, event)) {
-    case CLAIM_UNREADABLE:
-        task_keep(task, identity_keep_ms(task), err_retry("the claim of the deployment id could not be read"));
-        break;
-    case CLAIM_OURS:
-        signal_judge(task, policy, judgement);
-        break;
-    case CLAIM_EARLIER:
-        task_get_last(task, TAG_EARLIER, STR("DEPLOYMENT"), outcome_subject(task, judgement));
-        break;
-    case CLAIM_FOREIGN:
-        task_bury(task, err_reject("deployment_id: belongs to another publisher"));
-        break;
     }
 }
 
@@ -338,12 +306,9 @@ static void signal_taken(Task *task, const TaskEvent *event)
     }
 }
 
-static void signal_read_ledger(Task *task, const Policy *policy, const TaskEvent *event)
+static void signal_read_ledger(Task *task, const TaskEvent *event)
 {
     switch (event->tag) {
-    case TAG_CLAIMED:
-        signal_claimed(task, policy, event);
-        break;
     case TAG_STANDING:
         signal_standing(task, event);
         break;
@@ -359,24 +324,11 @@ static void signal_read_ledger(Task *task, const Policy *policy, const TaskEvent
     }
 }
 
-/* Refused by the server: somebody was first. */
-static void signal_exists(Task *task, int tag)
+static void signal_stored(Task *task, const TaskEvent *event)
 {
     Judgement *judgement = task->state;
-    if (tag == TAG_KEYED) { /* a repeat: the first one stands */
-        task_done(task);
-    } else if (tag == TAG_CLAIM) {
-        task_get_last(task, TAG_CLAIMED, STR("DEPLOYMENT"), identity_claim_subject(task, &judgement->identity));
-    } else {
+    if (event->stored->exists) { /* refused by the server: somebody was first */
         task_get_last(task, TAG_EARLIER, STR("DEPLOYMENT"), outcome_subject(task, judgement));
-    }
-}
-
-static void signal_stored(Task *task, const Policy *policy, const TaskEvent *event)
-{
-    Judgement *judgement = task->state;
-    if (event->stored->exists) {
-        signal_exists(task, event->tag);
         return;
     }
     if (err_is(event->err)) {
@@ -384,9 +336,6 @@ static void signal_stored(Task *task, const Policy *policy, const TaskEvent *eve
         return;
     }
     switch (event->tag) {
-    case TAG_CLAIM:
-        signal_judge(task, policy, judgement);
-        return;
     case TAG_DECISION:
         if (event->stored->duplicate) {
             task_get(task, TAG_STANDING, STR("DEPLOYMENT"), event->stored->sequence);
@@ -406,6 +355,11 @@ static void signal_stored(Task *task, const Policy *policy, const TaskEvent *eve
 void deployment_signal_step(void *context, Task *task, const TaskEvent *event)
 {
     const Policy *policy = context;
+    Judgement *judgement = task->state;
+    if (event->kind != TASK_BEGUN && identity_is_asked(event)) {
+        signal_named(task, policy, judgement, identity_hear(task, &judgement->identity, event));
+        return;
+    }
     switch (event->kind) {
     case TASK_BEGUN:
         signal_begun(task, policy);
@@ -414,10 +368,10 @@ void deployment_signal_step(void *context, Task *task, const TaskEvent *event)
         signal_called(task, policy, event);
         break;
     case TASK_STORED:
-        signal_stored(task, policy, event);
+        signal_stored(task, event);
         break;
     case TASK_READ:
-        signal_read_ledger(task, policy, event);
+        signal_read_ledger(task, event);
         break;
     case TASK_EVALUATED:
     case TASK_WOKEN:

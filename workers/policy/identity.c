@@ -6,6 +6,8 @@
 #define KEEP_FIRST_MS 250
 #define KEEP_MAX_MS 5000
 #define KEY_MAX 255
+/* How far from the ledger's time a time in a signal may be to be taken for the gateway's own. */
+#define FRESH_WITHIN_MS 60000
 
 int64_t identity_keep_ms(const Task *task)
 {
@@ -34,13 +36,13 @@ Err identity_read(const Task *task, const IdentityDomain *domain, Identity *iden
     return err_none();
 }
 
-bool identity_is_keyed(const Task *task, const Identity *identity, Str stated)
+static bool identity_is_keyed(const Task *task, const Identity *identity, Str stated)
 {
     Str key = bus_delivery_header(&task->message, BUS_HEADER_MSG_ID);
     return identity->named.length == 0 && stated.length == 0 && key.length != 0;
 }
 
-void identity_publish_keyed(Task *task, const Identity *identity, int tag)
+static void identity_publish_keyed(Task *task, const Identity *identity)
 {
     const IdentityDomain *domain = identity->domain;
     Str key = bus_delivery_header(&task->message, BUS_HEADER_MSG_ID);
@@ -55,7 +57,7 @@ void identity_publish_keyed(Task *task, const Identity *identity, int tag)
     bus_message_add(&message, BUS_HEADER_KEY, key);
     bus_message_pass_on(&message, &task->message, BUS_HEADER_CONTENT_TYPE);
     bus_message_expect_new(&message);
-    task_store(task, tag, &message);
+    task_store(task, IDENTITY_TAG_KEYED, &message);
 }
 
 /* The gateway names its requests itself: a prefix and a ULID, the same in body and Nats-Msg-Id. It cannot have been
@@ -69,7 +71,7 @@ static Err identity_check_made(const Task *task, Str stated, Identity *identity)
         return err_reject("%s: must be \"%s\" and a ULID", identity->domain->member, identity->domain->prefix);
     }
     int64_t distance_ms = task->message.time_ms - (int64_t)time_ms;
-    identity->fresh = distance_ms < IDENTITY_FRESH_WITHIN_MS && distance_ms > -IDENTITY_FRESH_WITHIN_MS;
+    identity->fresh = distance_ms < FRESH_WITHIN_MS && distance_ms > -FRESH_WITHIN_MS;
     identity->claimed = !identity->fresh;
     identity->id = stated;
     return err_none();
@@ -90,7 +92,7 @@ static Err identity_check_named(const Task *task, Identity *identity)
                : err_none();
 }
 
-Err identity_name(Task *task, Str stated, Identity *identity)
+static Err identity_name(Task *task, Str stated, Identity *identity)
 {
     const BusDelivery *message = &task->message;
     if (stated.length != 0 && !str_equal(stated, bus_delivery_header(message, BUS_HEADER_MSG_ID)) &&
@@ -123,23 +125,78 @@ Str identity_claim_body(Task *task, const Identity *identity)
                        (unsigned long long)task->message.sequence);
 }
 
-void identity_publish_claim(Task *task, const Identity *identity, int tag)
+static void identity_publish_claim(Task *task, const Identity *identity)
 {
     BusMessage message =
         task_derive(task, identity_claim_subject(task, identity), identity_claim_body(task, identity), (Str){0});
     bus_message_expect_new(&message);
-    task_store(task, tag, &message);
+    task_store(task, IDENTITY_TAG_CLAIM, &message);
 }
 
-IdentityClaim identity_read_claim(Task *task, const Identity *identity, const TaskEvent *event)
+int64_t identity_received_ms(const Task *task, int64_t stated_ms)
+{
+    int64_t before_ms = task->message.time_ms - stated_ms;
+    return before_ms < 0 || before_ms > FRESH_WITHIN_MS ? task->message.time_ms : stated_ms;
+}
+
+IdentityStep identity_begin(Task *task, Identity *identity, Str stated)
+{
+    if (identity_is_keyed(task, identity, stated)) {
+        identity_publish_keyed(task, identity);
+        return IDENTITY_WAITS;
+    }
+    Err err = identity_name(task, stated, identity);
+    if (err_is(err)) {
+        task_bury(task, err);
+        return IDENTITY_WAITS;
+    }
+    if (identity->claimed) {
+        identity_publish_claim(task, identity);
+        return IDENTITY_WAITS;
+    }
+    return IDENTITY_OURS;
+}
+
+bool identity_is_asked(const TaskEvent *event)
+{
+    return event->tag >= IDENTITY_TAG_KEYED && event->tag <= IDENTITY_TAG_CLAIMED;
+}
+
+/* The id is taken: by this signal in an earlier delivery, by an earlier signal of this publisher, or by somebody else.
+ */
+static IdentityStep identity_hear_claim(Task *task, const Identity *identity, const TaskEvent *event)
 {
     Str rest = event->message != NULL ? event->message->body : (Str){0};
     Str owner;
     if (err_is(event->err) || !str_next_token(&rest, ' ', &owner)) {
-        return CLAIM_UNREADABLE;
+        task_keep(task, identity_keep_ms(task), err_retry("the claim of the id could not be read"));
+        return IDENTITY_WAITS;
     }
     if (str_equal(event->message->body, identity_claim_body(task, identity))) {
-        return CLAIM_OURS;
+        return IDENTITY_OURS;
     }
-    return str_equal(owner, identity->publisher) ? CLAIM_EARLIER : CLAIM_FOREIGN;
+    if (str_equal(owner, identity->publisher)) {
+        return IDENTITY_TAKEN;
+    }
+    task_bury(task, err_reject("%s: belongs to another publisher", identity->domain->member));
+    return IDENTITY_WAITS;
+}
+
+IdentityStep identity_hear(Task *task, const Identity *identity, const TaskEvent *event)
+{
+    if (event->tag == IDENTITY_TAG_CLAIMED) {
+        return identity_hear_claim(task, identity, event);
+    }
+    bool exists = event->stored->exists;
+    if (exists && event->tag == IDENTITY_TAG_CLAIM) {
+        task_get_last(task, IDENTITY_TAG_CLAIMED, str_from(identity->domain->stream),
+                      identity_claim_subject(task, identity));
+    } else if (!exists && err_is(event->err)) {
+        task_keep(task, identity_keep_ms(task), event->err);
+    } else if (event->tag == IDENTITY_TAG_CLAIM) {
+        return IDENTITY_OURS;
+    } else { /* the signal of the key's id is on the ledger, by us or by whoever was first */
+        task_done(task);
+    }
+    return IDENTITY_WAITS;
 }

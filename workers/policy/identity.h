@@ -20,7 +20,7 @@ typedef struct {
     const IdentityDomain *domain;
     Str publisher;
     Str named;    /* the subject's last token; empty: the plain subject */
-    Str id;       /* once identity_name() gave it */
+    Str id;       /* once identity_begin() gave it */
     bool fresh;   /* the id cannot have been used before */
     bool claimed; /* the id must be claimed before it is judged */
 } Identity;
@@ -28,24 +28,28 @@ typedef struct {
 /* Publisher and name, of the subject. REJECT: buried. */
 MUST_USE Err identity_read(const Task *task, const IdentityDomain *domain, Identity *identity);
 
-/* A key of the publisher's own on the plain subject: `stated` is the id in the body. */
-bool identity_is_keyed(const Task *task, const Identity *identity, Str stated);
-/* It goes on as the signal of its id, which the server admits once: ends the task, or stores with `tag`. */
-void identity_publish_keyed(Task *task, const Identity *identity, int tag);
+/* Tags of identity's own requests; a handler's other tags are below them. */
+#define IDENTITY_TAG_KEYED 2000
+#define IDENTITY_TAG_CLAIM 2001
+#define IDENTITY_TAG_CLAIMED 2002
 
-MUST_USE Err identity_name(Task *task, Str stated, Identity *identity);
+typedef enum {
+    IDENTITY_WAITS, /* something is asked, or the task has ended */
+    IDENTITY_OURS,  /* the id is there, and is this signal's: judge it */
+    IDENTITY_TAKEN, /* an earlier signal of this publisher has it: that one's outcome stands */
+} IdentityStep;
+
+/* After identity_read(); `stated` is the id in the body. A key of the publisher's own on the plain subject goes on as
+ * the signal of its id, which the server admits once. */
+IdentityStep identity_begin(Task *task, Identity *identity, Str stated);
+bool identity_is_asked(const TaskEvent *event); /* its tag is one of ours */
+IdentityStep identity_hear(Task *task, const Identity *identity, const TaskEvent *event);
 
 Str identity_claim_subject(Task *task, const Identity *identity);
 Str identity_claim_body(Task *task, const Identity *identity);
-void identity_publish_claim(Task *task, const Identity *identity, int tag);
 
-/* Of an id that is taken: by this signal in an earlier delivery, by an earlier signal of this publisher, which stands,
- * or by somebody else. */
-typedef enum { CLAIM_UNREADABLE, CLAIM_OURS, CLAIM_EARLIER, CLAIM_FOREIGN } IdentityClaim;
-IdentityClaim identity_read_claim(Task *task, const Identity *identity, const TaskEvent *event);
-
-/* How far from the ledger's time a time in a signal may be to be taken for the gateway's own. */
-#define IDENTITY_FRESH_WITHIN_MS 60000
+/* What was received when: the body's time where the gateway gave it, otherwise the ledger's. */
+int64_t identity_received_ms(const Task *task, int64_t stated_ms);
 
 /* How long after its signal a decision's id is certainly still known to the ledger: the dedup window, less what clocks
  * may differ. */

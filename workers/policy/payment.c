@@ -30,9 +30,6 @@ enum {
     TAG_STANDING,
     TAG_OUTCOME,
     TAG_EARLIER,
-    TAG_KEYED,
-    TAG_CLAIM,
-    TAG_CLAIMED,
     TAG_EXPIRY,
     TAG_LATE,
 };
@@ -100,27 +97,21 @@ static Err signal_read(Task *task, Judgement *judgement)
 }
 
 /* A second delivery of a signal repeats its decision within the dedup window, because its deadline is earlier. */
-static Err signal_complete(Task *task, const Policy *policy, Judgement *judgement)
+static void signal_complete(Task *task, const Policy *policy, Judgement *judgement)
 {
-    const BusDelivery *message = &task->message;
     PaymentDecision *decision = &judgement->decision;
-    int64_t before_ms = message->time_ms - decision->signal.received_ms;
-    if (before_ms < 0 || before_ms > IDENTITY_FRESH_WITHIN_MS) { /* not a time that the gateway gave */
-        decision->signal.received_ms = message->time_ms;
-    }
-    decision->signal_sequence = message->sequence;
-    decision->deadline_ms = message->time_ms + policy->settings.deadline_ms;
-    Err err = identity_name(task, decision->signal.transaction_id, &judgement->identity);
+    decision->signal.received_ms = identity_received_ms(task, decision->signal.received_ms);
     decision->signal.transaction_id = judgement->identity.id;
+    decision->signal_sequence = task->message.sequence;
+    decision->deadline_ms = task->message.time_ms + policy->settings.deadline_ms;
     decision->fresh = judgement->identity.fresh;
-    return err;
 }
 
 /* --- results ------------------------------------------------------------------------------------------------------ */
 
-static Str outcome_subject(Task *task, const PaymentDecision *decision)
+static Str outcome_subject(Task *task, const Judgement *judgement)
 {
-    return arena_print(&task->arena, "tai.payment.outcome." STR_FMT, STR_ARG(decision->signal.transaction_id));
+    return arena_print(&task->arena, "tai.payment.outcome." STR_FMT, STR_ARG(judgement->identity.id));
 }
 
 static void publish_outcome(Task *task, Judgement *judgement, PaymentStatus status, Str failure)
@@ -132,7 +123,7 @@ static void publish_outcome(Task *task, Judgement *judgement, PaymentStatus stat
         outcome.trace_id = arena_copy(&task->arena, str_from(trace.trace_id));
     }
     judgement->outcome = wire_encode_payment_outcome(&task->arena, &outcome);
-    BusMessage message = task_derive(task, outcome_subject(task, &judgement->decision), judgement->outcome, (Str){0});
+    BusMessage message = task_derive(task, outcome_subject(task, judgement), judgement->outcome, (Str){0});
     bus_message_expect_new(&message);
     task_store(task, TAG_OUTCOME, &message);
 }
@@ -199,7 +190,7 @@ static void signal_judge(Task *task, const Policy *policy, Judgement *judgement)
     } else if (task->unix_ms < task->message.time_ms + DECISION_KNOWN_MS) {
         publish_expiry(task, judgement);
     } else {
-        task_get_last(task, TAG_LATE, STR("PAYMENT"), outcome_subject(task, &judgement->decision));
+        task_get_last(task, TAG_LATE, STR("PAYMENT"), outcome_subject(task, judgement));
     }
 }
 
@@ -208,27 +199,32 @@ static void signal_fail(Task *task, Judgement *judgement)
     publish_outcome(task, judgement, PAYMENT_FAILED, STR("deadline_exceeded"));
 }
 
+static void signal_named(Task *task, const Policy *policy, Judgement *judgement, IdentityStep step)
+{
+    switch (step) {
+    case IDENTITY_WAITS:
+        break;
+    case IDENTITY_OURS:
+        signal_complete(task, policy, judgement);
+        signal_judge(task, policy, judgement);
+        break;
+    case IDENTITY_TAKEN:
+        task_get_last(task, TAG_EARLIER, STR("PAYMENT"), outcome_subject(task, judgement));
+        break;
+    }
+}
+
 static void signal_begun(Task *task, const Policy *policy)
 {
     Judgement *judgement = arena_alloc(&task->arena, sizeof(*judgement));
     task->state = judgement;
     Err err = signal_read(task, judgement);
-    if (!err_is(err) && identity_is_keyed(task, &judgement->identity, judgement->decision.signal.transaction_id)) {
-        identity_publish_keyed(task, &judgement->identity, TAG_KEYED);
-        return;
-    }
-    if (!err_is(err)) {
-        err = signal_complete(task, policy, judgement);
-    }
     if (err_is(err)) {
         task_bury(task, err);
         return;
     }
-    if (judgement->identity.claimed) {
-        identity_publish_claim(task, &judgement->identity, TAG_CLAIM);
-    } else {
-        signal_judge(task, policy, judgement);
-    }
+    Str stated = judgement->decision.signal.transaction_id;
+    signal_named(task, policy, judgement, identity_begin(task, &judgement->identity, stated));
 }
 
 static void signal_evaluated(Task *task, const Policy *policy, const TaskEvent *event)
@@ -251,26 +247,6 @@ static void signal_evaluated(Task *task, const Policy *policy, const TaskEvent *
     decision->verdict = fraud_evaluate(document_policy(policy->payment), &decision->facts);
     decision->decided_ms = task->unix_ms;
     publish_decision(task, judgement);
-}
-
-/* The id is taken. */
-static void signal_claimed(Task *task, const Policy *policy, const TaskEvent *event)
-{
-    Judgement *judgement = task->state;
-    switch (identity_read_claim(task, &judgement->identity, event)) {
-    case CLAIM_UNREADABLE:
-        task_keep(task, identity_keep_ms(task), err_retry("the claim of the transaction id could not be read"));
-        break;
-    case CLAIM_OURS:
-        signal_judge(task, policy, judgement);
-        break;
-    case CLAIM_EARLIER:
-        task_get_last(task, TAG_EARLIER, STR("PAYMENT"), outcome_subject(task, &judgement->decision));
-        break;
-    case CLAIM_FOREIGN:
-        task_bury(task, err_reject("transaction_id: belongs to another publisher"));
-        break;
-    }
 }
 
 /* An earlier delivery decided, perhaps otherwise (the policy or the blacklist changed since), or found the signal past
@@ -298,21 +274,12 @@ static void signal_standing(Task *task, const TaskEvent *event)
     }
 }
 
-static void signal_stored(Task *task, const Policy *policy, const TaskEvent *event)
+static void signal_stored(Task *task, const TaskEvent *event)
 {
     Judgement *judgement = task->state;
-    if (event->stored->exists) {
-        switch (event->tag) {
-        case TAG_KEYED: /* a repeat: the first one stands */
-            task_done(task);
-            return;
-        case TAG_CLAIM:
-            task_get_last(task, TAG_CLAIMED, STR("PAYMENT"), identity_claim_subject(task, &judgement->identity));
-            return;
-        default:
-            task_get_last(task, TAG_EARLIER, STR("PAYMENT"), outcome_subject(task, &judgement->decision));
-            return;
-        }
+    if (event->stored->exists) { /* refused by the server: somebody was first */
+        task_get_last(task, TAG_EARLIER, STR("PAYMENT"), outcome_subject(task, judgement));
+        return;
     }
     if (err_is(event->err)) {
         task_keep(task, identity_keep_ms(task), event->err);
@@ -323,9 +290,6 @@ static void signal_stored(Task *task, const Policy *policy, const TaskEvent *eve
         return;
     }
     switch (event->tag) {
-    case TAG_CLAIM:
-        signal_judge(task, policy, judgement);
-        return;
     case TAG_EXPIRY:
         signal_fail(task, judgement);
         return;
@@ -381,12 +345,9 @@ static void signal_late(Task *task, const TaskEvent *event)
     }
 }
 
-static void signal_read_ledger(Task *task, const Policy *policy, const TaskEvent *event)
+static void signal_read_ledger(Task *task, const TaskEvent *event)
 {
     switch (event->tag) {
-    case TAG_CLAIMED:
-        signal_claimed(task, policy, event);
-        break;
     case TAG_STANDING:
         signal_standing(task, event);
         break;
@@ -402,6 +363,11 @@ static void signal_read_ledger(Task *task, const Policy *policy, const TaskEvent
 void payment_signal_step(void *context, Task *task, const TaskEvent *event)
 {
     const Policy *policy = context;
+    Judgement *judgement = task->state;
+    if (event->kind != TASK_BEGUN && identity_is_asked(event)) {
+        signal_named(task, policy, judgement, identity_hear(task, &judgement->identity, event));
+        return;
+    }
     switch (event->kind) {
     case TASK_BEGUN:
         signal_begun(task, policy);
@@ -410,10 +376,10 @@ void payment_signal_step(void *context, Task *task, const TaskEvent *event)
         signal_evaluated(task, policy, event);
         break;
     case TASK_STORED:
-        signal_stored(task, policy, event);
+        signal_stored(task, event);
         break;
     case TASK_READ:
-        signal_read_ledger(task, policy, event);
+        signal_read_ledger(task, event);
         break;
     case TASK_CALLED:
     case TASK_WOKEN:
