@@ -121,6 +121,8 @@ Err bus_open(const BusOptions *wanted, Bus **out)
     Bus *bus = calloc(1, sizeof(*bus));
     TAI_ASSERT(bus != NULL);
     bus->handover = handover_open();
+    bus->hooks.next = &bus->hooks;
+    bus->hooks.previous = &bus->hooks;
     natsOptions *options = NULL;
     natsStatus status = options_make(bus, wanted, &options);
     if (status == NATS_OK) {
@@ -137,6 +139,48 @@ Err bus_open(const BusOptions *wanted, Bus **out)
     }
     *out = bus;
     return err_none();
+}
+
+static void hook_put(ReconnectHook *ring, ReconnectHook *hook)
+{
+    hook->next = ring;
+    hook->previous = ring->previous;
+    ring->previous->next = hook;
+    ring->previous = hook;
+}
+
+void bus_hook_add(Bus *bus, ReconnectHook *hook, void (*callback)(void *context), void *context)
+{
+    *hook = (ReconnectHook){.callback = callback, .context = context};
+    hook_put(&bus->hooks, hook);
+}
+
+void bus_hook_remove(ReconnectHook *hook)
+{
+    if (hook->next != NULL) {
+        hook->next->previous = hook->previous;
+        hook->previous->next = hook->next;
+        hook->next = NULL;
+    }
+}
+
+void bus_on_reconnect(Bus *bus, void (*callback)(void *context), void *context)
+{
+    ReconnectHook *hook = malloc(sizeof(*hook));
+    TAI_ASSERT(hook != NULL);
+    bus_hook_add(bus, hook, callback, context);
+    hook->owned = true;
+}
+
+static void hooks_free(ReconnectHook *ring)
+{
+    while (ring->next != ring) {
+        ReconnectHook *hook = ring->next;
+        bus_hook_remove(hook);
+        if (hook->owned) {
+            free(hook);
+        }
+    }
 }
 
 /* The library ends subscriptions on its own thread, which still uses our structures until it says so. */
@@ -172,7 +216,7 @@ void bus_close(Bus *bus)
     bus_requests_close(bus);
     timer_release(&bus->timers);
     handover_close(bus->handover);
-    free(bus->hooks);
+    hooks_free(&bus->hooks);
     free(bus->batch.entries);
     free(bus);
 }
@@ -180,24 +224,6 @@ void bus_close(Bus *bus)
 bool bus_is_connected(const Bus *bus)
 {
     return natsConnection_Status(bus->connection) == NATS_CONN_STATUS_CONNECTED;
-}
-
-void bus_on_reconnect(Bus *bus, void (*callback)(void *context), void *context)
-{
-    ReconnectHook *hooks = realloc(bus->hooks, (bus->hook_count + 1) * sizeof(*hooks));
-    TAI_ASSERT(hooks != NULL);
-    bus->hooks = hooks;
-    bus->hooks[bus->hook_count++] = (ReconnectHook){callback, context};
-}
-
-void bus_forget_reconnect(Bus *bus, void *context)
-{
-    for (size_t i = 0; i < bus->hook_count; i++) {
-        if (bus->hooks[i].context == context) {
-            bus->hooks[i] = bus->hooks[--bus->hook_count];
-            return;
-        }
-    }
 }
 
 int bus_descriptor(const Bus *bus)
@@ -246,31 +272,25 @@ static void bus_dispatch_message(HandoverEntry *entry)
     }
 }
 
-static bool hook_stands(const Bus *bus, const ReconnectHook *hook)
-{
-    for (size_t i = 0; i < bus->hook_count; i++) {
-        if (bus->hooks[i].context == hook->context) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A hook may take itself or another one away, or add one: the list of the beginning is run, less what is gone. */
+/* A hook may take itself or another one out, or add one: each of the beginning that is still there is called once. */
 static void bus_run_hooks(Bus *bus)
 {
-    size_t count = bus->hook_count;
-    ReconnectHook *hooks = calloc(count + 1, sizeof(*hooks));
-    TAI_ASSERT(hooks != NULL);
-    for (size_t i = 0; i < count; i++) {
-        hooks[i] = bus->hooks[i];
+    ReconnectHook todo = bus->hooks;
+    if (todo.next == &bus->hooks) {
+        return;
     }
-    for (size_t i = 0; i < count && !bus->closing; i++) {
-        if (hook_stands(bus, &hooks[i])) {
-            hooks[i].callback(hooks[i].context);
+    todo.next->previous = &todo;
+    todo.previous->next = &todo;
+    bus->hooks.next = &bus->hooks;
+    bus->hooks.previous = &bus->hooks;
+    while (todo.next != &todo) {
+        ReconnectHook *hook = todo.next;
+        bus_hook_remove(hook);
+        hook_put(&bus->hooks, hook);
+        if (!bus->closing) {
+            hook->callback(hook->context);
         }
     }
-    free(hooks);
 }
 
 void bus_dispatch(Bus *bus, int64_t now_ms)

@@ -53,10 +53,15 @@ struct BusSubscription {
 
 typedef struct PendingRequest PendingRequest;
 
-typedef struct {
+/* Who hears of a reconnect: lives in the structure that it belongs to, in a ring that begins and ends at the bus. */
+typedef struct ReconnectHook ReconnectHook;
+struct ReconnectHook {
+    ReconnectHook *next; /* NULL: in no ring */
+    ReconnectHook *previous;
     void (*callback)(void *context);
     void *context;
-} ReconnectHook;
+    bool owned; /* by the bus, which frees it */
+};
 
 struct Bus {
     natsConnection *connection;
@@ -64,8 +69,7 @@ struct Bus {
     HandoverBatch batch;
     TimerHeap timers;
     BusSubscription *subscriptions; /* all that the library has not ended yet */
-    ReconnectHook *hooks;
-    size_t hook_count;
+    ReconnectHook hooks;            /* of the ring; itself none */
 
     /* request.c */
     char inbox[BUS_INBOX_MAX]; /* "_INBOX.<unique>" */
@@ -76,8 +80,9 @@ struct Bus {
     bool closing;
 };
 
-/* Takes back what bus_on_reconnect() was given for this context. */
-void bus_forget_reconnect(Bus *bus, void *context);
+/* As bus_on_reconnect(), until it is taken out. */
+void bus_hook_add(Bus *bus, ReconnectHook *hook, void (*callback)(void *context), void *context);
+void bus_hook_remove(ReconnectHook *hook); /* harmless when it is in no ring */
 
 /* bus_request(), and `dropped` where bus_close() comes before the answer. */
 void bus_request_or_drop(Bus *bus, const BusMessage *message, int64_t timeout_ms, BusReplyCallback *callback,

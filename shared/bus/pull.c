@@ -44,6 +44,7 @@ struct BusPull {
     size_t free_hands;
     int64_t quiet_until_ms; /* after an error: no new request before */
     Timer timer;
+    ReconnectHook hook;
     bool draining;
     bool unsubscribed;
 };
@@ -191,7 +192,7 @@ static void pull_ended(void *context)
 {
     BusPull *pull = context;
     timer_clear(&pull->bus->timers, &pull->timer);
-    bus_forget_reconnect(pull->bus, pull);
+    bus_hook_remove(&pull->hook);
     pull->ended(pull->context);
     free(pull);
 }
@@ -207,15 +208,17 @@ void bus_pull_drop(BusPull *pull)
         return;
     }
     timer_clear(&pull->bus->timers, &pull->timer);
-    bus_forget_reconnect(pull->bus, pull);
+    bus_hook_remove(&pull->hook);
     bus_unsubscribe(pull->subscription);
     free(pull);
 }
 
-/* The bus closes; timers and hooks go with it. */
+/* The bus closes; timers go with it. */
 static void pull_dropped(void *context)
 {
-    free(context);
+    BusPull *pull = context;
+    bus_hook_remove(&pull->hook);
+    free(pull);
 }
 
 /* The server forgets requests with the connection. */
@@ -254,7 +257,7 @@ Err bus_pull_open(Bus *bus, Str stream, Str consumer, BusPullCallback *callback,
     }
     pull->subscription->takes = pull_message;
     pull->subscription->dropped = pull_dropped;
-    bus_on_reconnect(bus, pull_reconnected, pull);
+    bus_hook_add(bus, &pull->hook, pull_reconnected, pull);
     *out = pull;
     return err_none();
 }

@@ -32,6 +32,7 @@ struct BusRead {
     BusPull *pull;
     char consumer[BUS_INBOX_MAX]; /* the server's name for it; "": none */
     Timer timer;
+    ReconnectHook hook;
     Timer doubt; /* until the end is told */
     int64_t doubt_ms;
     uint64_t doubted; /* next_consumer_sequence, the last time */
@@ -83,7 +84,7 @@ void bus_read_close(BusRead *read)
         return;
     }
     read_stop(read);
-    bus_forget_reconnect(read->bus, read);
+    bus_hook_remove(&read->hook);
     read->closed = true;
     read_free_when_unused(read);
 }
@@ -291,7 +292,7 @@ Err bus_read_open(Bus *bus, const BusReadOptions *options, BusReadCallback *call
     read->doubt = timer_make(read_doubted, read);
     read->doubt_ms = READ_DOUBT_FIRST_MS;
     /* Also without `follow`: a message that was lost with the connection may have been the last one. */
-    bus_on_reconnect(bus, read_restart, read);
+    bus_hook_add(bus, &read->hook, read_restart, read);
     read_begin(read);
     *out = read;
     return err_none();
