@@ -174,13 +174,17 @@ void bus_on_reconnect(Bus *bus, void (*callback)(void *context), void *context)
 
 static void hooks_free(ReconnectHook *ring)
 {
-    while (ring->next != ring) {
-        ReconnectHook *hook = ring->next;
-        bus_hook_remove(hook);
+    ReconnectHook *hook = ring->next;
+    while (hook != ring) {
+        ReconnectHook *next = hook->next;
+        hook->next = NULL; /* its owner may remove it later */
         if (hook->owned) {
             free(hook);
         }
+        hook = next;
     }
+    ring->next = ring;
+    ring->previous = ring;
 }
 
 /* The library ends subscriptions on its own thread, which still uses our structures until it says so. */

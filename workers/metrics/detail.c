@@ -382,7 +382,8 @@ static void detail_decided(void *context, Err err, const BusDelivery *message)
 {
     Detail *detail = context;
     if (!err_is(err) && message == NULL) {
-        err = err_reject("the decision is not on the ledger");
+        detail_give_up(detail, err_reject("the decision is not on the ledger"));
+        return;
     }
     if (!err_is(err)) {
         err = wire_decode_deployment_decision(&detail->arena, message->body, detail->decision);

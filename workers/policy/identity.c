@@ -166,9 +166,13 @@ bool identity_is_asked(const TaskEvent *event)
  */
 static IdentityStep identity_hear_claim(Task *task, const Identity *identity, const TaskEvent *event)
 {
-    Str rest = event->message != NULL ? event->message->body : (Str){0};
     Str owner;
-    if (err_is(event->err) || !str_next_token(&rest, ' ', &owner)) {
+    Str rest = {0};
+    bool there = !err_is(event->err) && event->message != NULL;
+    if (there) {
+        rest = event->message->body;
+    }
+    if (!there || !str_next_token(&rest, ' ', &owner)) {
         task_keep(task, identity_keep_ms(task), err_retry("the claim of the id could not be read"));
         return IDENTITY_WAITS;
     }

@@ -143,15 +143,19 @@ void run_retry(Run *run, void (*ring)(void *context), Err why)
     run_makes_room(run);
 }
 
-static void run_progress(void *context)
+static void run_keep(Run *run)
 {
-    Run *run = context;
-    if (run_is_lost(run)) {
-        return;
-    }
     run->kept_ms = loop_now_ms(run->rollouts->loop);
     bus_progress(run->rollouts->bus, &run->delivery);
     loop_timer_set(run->rollouts->loop, &run->progress, run->rollouts->settings.ack_wait_ms / 3);
+}
+
+static void run_progress(void *context)
+{
+    Run *run = context;
+    if (!run_is_lost(run)) {
+        run_keep(run);
+    }
 }
 
 static Err run_decode(Run *run)
@@ -194,8 +198,7 @@ void run_open(Rollouts *rollouts, Lane *lane, BusDelivery *delivery)
     run_enter(run);
     run->second_look = timer_make(run_look_for_orders, run);
     run->progress = timer_make(run_progress, run);
-    run->kept_ms = loop_now_ms(rollouts->loop);
-    run_progress(run);
+    run_keep(run);
     run_queue_up(run);
 }
 
