@@ -82,6 +82,9 @@ static void policy_stored(void *context, Err err, const BusStored *stored)
         policy_answer(request, stored->sequence, body);
     } else if (stored != NULL && stored->exists) {
         problem_answer(request, PROBLEM_PRECONDITION, "the policy has another revision by now");
+    } else if (err.kind == ERR_REJECT) {
+        log_event(request->gateway->log, LOG_WARN, "policy_refused", LOG_FIELDS(log_why(&err)));
+        problem_answer(request, PROBLEM_TOO_LARGE, "the bus refused it: %s", err.why);
     } else {
         log_event(request->gateway->log, LOG_WARN, "policy_not_stored", LOG_FIELDS(log_why(&err)));
         problem_answer(request, PROBLEM_UNAVAILABLE,

@@ -114,8 +114,8 @@ typedef struct {
 } BusStored;
 
 /* Publishes to a stream and waits for the PubAck. Exactly one call back. err: UNKNOWN for a time-out (it may be
- * stored: give it an id), RETRY when it certainly is not (nobody answers, not sent, `full`), REJECT for `exists` and
- * whatever else the server refuses. */
+ * stored: give it an id), RETRY when it certainly is not (nobody answers, not sent, `full`), REJECT for `exists`, for
+ * what is larger than the server takes and whatever else it refuses. */
 typedef void BusStoredCallback(void *context, Err err, const BusStored *stored);
 void bus_store(Bus *bus, const BusMessage *message, int64_t timeout_ms, BusStoredCallback *callback, void *context);
 

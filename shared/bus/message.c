@@ -10,6 +10,9 @@ Err bus_error(natsStatus status, const char *doing)
     if (status == NATS_OK) {
         return err_none();
     }
+    if (status == NATS_MAX_PAYLOAD) {
+        return err_reject("%s: larger than the server's max_payload", doing);
+    }
     return err_retry("%s: %s", doing, natsStatus_GetText(status));
 }
 

@@ -21,6 +21,7 @@ struct PendingRequest {
     uint32_t use; /* odd while in use */
     RequestKind kind;
     bool sent;
+    bool too_large; /* therefore not sent */
     BusReplyCallback *on_reply;
     BusStoredCallback *on_stored;
     void (*dropped)(void *context); /* instead of an answer, when the bus closes; may be NULL */
@@ -71,9 +72,10 @@ static void request_timed_out(void *context)
 {
     PendingRequest *request = context;
     bool may_be_stored = request->kind == REQUEST_STORE && request->sent;
-    request_fail(request, may_be_stored   ? err_unknown("no PubAck in time: it may be stored")
-                          : request->sent ? err_retry("no answer from the bus in time")
-                                          : err_retry("could not be sent to the bus"));
+    request_fail(request, may_be_stored        ? err_unknown("no PubAck in time: it may be stored")
+                          : request->sent      ? err_retry("no answer from the bus in time")
+                          : request->too_large ? err_reject("larger than the bus takes: see the server's max_payload")
+                                               : err_retry("could not be sent to the bus"));
 }
 
 static void stored_answer(const PendingRequest *done, const BusDelivery *reply)
@@ -189,6 +191,7 @@ static void request_send(Bus *bus, const BusMessage *message, int64_t timeout_ms
     request->timer = timer_make(request_timed_out, request);
     Err err = bus_send(bus, message, reply);
     request->sent = !err_is(err);
+    request->too_large = err.kind == ERR_REJECT;
     /* What could not be sent is told as a time-out that is over at once: never from inside the asking call. */
     timer_set(&bus->timers, &request->timer, bus_clock_ms() + (err_is(err) ? 0 : timeout_ms));
 }

@@ -150,6 +150,24 @@ Test(request, a_store_without_an_answer_may_have_happened)
     bench_close(&bench);
 }
 
+Test(request, what_is_larger_than_the_server_takes_is_refused_and_said_so)
+{
+    enum { MORE_THAN_A_MIB = 1100 * 1024 };
+    Bench bench = bench_open();
+    bench_ensure_stream(bench.bus, 0);
+    char *large = calloc(1, MORE_THAN_A_MIB);
+    Told told = {0};
+    bus_store(bench.bus, &(BusMessage){.subject = STR("ledger.a"), .body = {large, MORE_THAN_A_MIB}}, BENCH_TIMEOUT_MS,
+              told_stored, &told);
+    free(large);
+    cr_assert_eq(told.calls, 0, "never from inside the call");
+    TURN_UNTIL(bench.bus, told.calls > 0);
+    cr_assert_eq(told.err.kind, ERR_REJECT);
+    cr_assert_not_null(strstr(told.err.why, "max_payload"), "%s", told.err.why);
+    cr_assert_not(told.stored.exists);
+    bench_close(&bench);
+}
+
 static Told look_last(Bus *bus, const char *subject)
 {
     Told told = {0};
