@@ -66,9 +66,10 @@ static const LifePath paths[] = {
     {.name = "abort-twice",
      .strategy = "slow",
      .regions = 1,
-     .behavior = GOOD ", \"fail_rollback\": 1",
+     .behavior = GOOD ", \"fail_rollback\": 1000",
      .status = DEPLOYMENT_ABORTED,
-     .turns = {{"event 1 observing canary", 0, "abort", NULL}, {"event 1 rollback_begun", 0, "abort", NULL}}},
+     .turns = {{"event 1 observing canary", 0, "abort", NULL},
+               {"event 1 try_failed", 0, "abort", GOOD ", \"fail_rollback\": 0"}}},
     {.name = "starved",
      .strategy = "judged",
      .regions = 1,
@@ -194,24 +195,30 @@ static void life_behave(Stack *stack, const Life *life, const char *region, cons
     }
 }
 
-static void life_begin(Stack *stack, Life *life, const char *name, int *region_number)
+static void life_name(Stack *stack, Life *life, const char *name, int *region_number)
 {
-    const LifePath *path = life->path;
-    const char *list = "";
-    life->about.service = stack_print(stack, "%s-%s", path->name, name);
-    life->about.region_count = (size_t)path->regions;
-    for (int i = 0; i < path->regions; i++) {
+    life->about.service = stack_print(stack, "%s-%s", life->path->name, name);
+    life->about.region_count = (size_t)life->path->regions;
+    for (int i = 0; i < life->path->regions; i++) {
         life->about.regions[i] = stack_print(stack, "r%02d", ++*region_number);
-        list = stack_print(stack, "%s%s\"%s\"", list, i ? ", " : "", life->about.regions[i]);
-        region_begin(stack, life->about.regions[i], life->about.service);
     }
     life->behind = life->about;
     life->behind.region_count = 1;
     life->behind.service = stack_print(stack, "%s-behind", life->about.service);
     life->about.id = deployment_of_key(stack, "shop1", life->about.service);
     life->behind.id = deployment_of_key(stack, "shop1", life->behind.service);
+}
+
+static void life_begin(Stack *stack, const Life *life)
+{
+    const LifePath *path = life->path;
+    const char *list = "";
+    for (int i = 0; i < path->regions; i++) {
+        list = stack_print(stack, "%s%s\"%s\"", list, i ? ", " : "", life->about.regions[i]);
+        region_begin(stack, life->about.regions[i], life->about.service);
+    }
     life_behave(stack, life, NULL, path->behavior);
-    life_behave(stack, life, life->about.regions[1], path->regions > 1 ? path->bad_region_behavior : NULL);
+    life_behave(stack, life, life->about.regions[1], path->bad_region_behavior);
     const char *more = stack_print(stack, "\"target_regions\": [%s], \"rollout_strategy\": \"%s\"%s%s", list,
                                    path->strategy, path->more ? ", " : "", path->more ? path->more : "");
     signal_send(stack, life->about.service, signal_body(stack, life->about.service, "v2", more));
@@ -225,38 +232,40 @@ static void life_begin_behind(Stack *stack, const Life *life)
 }
 
 /* Those that try often are decided under a policy of their own. */
-static void lives_begin_some(Lives *lives, const char *name, bool tries_often)
+static void lives_begin_some(Lives *lives, bool tries_often)
 {
     size_t before = deployment_count(lives->stack, "tai.deployment.decision.approved");
     size_t begun = 0;
-    int region_number = 0;
-    for (size_t i = 0; i < PATHS; i++) {
-        Life *life = &lives->lives[i];
-        int first = region_number;
-        if (paths[i].tries_often == tries_often) {
-            life_begin(lives->stack, life, name, &region_number);
+    policy_put(lives->stack, tries_often ? 9 : 1);
+    for (size_t i = 0; i < lives->count; i++) {
+        if (lives->lives[i].path->tries_often == tries_often) {
+            life_begin(lives->stack, &lives->lives[i]);
             begun++;
         }
-        region_number = first + paths[i].regions;
     }
     WAIT_UNTIL(deployment_count(lives->stack, "tai.deployment.decision.approved") >= before + begun);
 }
 
-void lives_begin(Lives *lives, Stack *stack, const char *name)
+void lives_name(Lives *lives, Stack *stack, const char *name)
 {
+    int region_number = 0;
     *lives = (Lives){.stack = stack, .count = PATHS};
     for (size_t i = 0; i < PATHS; i++) {
         lives->lives[i].path = &paths[i];
+        life_name(stack, &lives->lives[i], name, &region_number);
     }
-    cr_assert_eq(natsConnection_SubscribeSync(&lives->ledger, stack_nats(stack), "tai.deployment.>"), NATS_OK);
+}
+
+void lives_begin(Lives *lives)
+{
+    natsConnection *nats = stack_nats(lives->stack);
+    cr_assert_eq(natsConnection_SubscribeSync(&lives->ledger, nats, "tai.deployment.>"), NATS_OK);
     natsSubscription_SetPendingLimits(lives->ledger, -1, -1);
-    natsConnection_Flush(stack_nats(stack));
-    policy_put(stack, 9);
-    lives_begin_some(lives, name, true);
-    policy_put(stack, 1);
-    lives_begin_some(lives, name, false);
-    for (size_t i = 0; i < PATHS; i++) {
-        life_begin_behind(stack, &lives->lives[i]);
+    natsConnection_Flush(nats);
+    lives_begin_some(lives, true);
+    lives_begin_some(lives, false);
+    for (size_t i = 0; i < lives->count; i++) {
+        life_begin_behind(lives->stack, &lives->lives[i]);
     }
 }
 
@@ -278,7 +287,7 @@ Life *lives_with_id(Lives *lives, const char *text)
 {
     for (size_t i = 0; i < lives->count; i++) {
         const Life *life = &lives->lives[i];
-        if (life->about.id && (strstr(text, life->about.id) || strstr(text, life->behind.id))) {
+        if (strstr(text, life->about.id) || strstr(text, life->behind.id)) {
             return &lives->lives[i];
         }
     }

@@ -7,7 +7,7 @@
 #include "tests/support/story.h"
 
 #define LIVES_MAX 24
-#define LIFE_TURNS 3
+#define LIFE_TURNS 2
 
 /* When the ledger says `after` (the beginning of a line of the story), somebody orders something. */
 typedef struct {
@@ -50,8 +50,9 @@ typedef struct {
 /* The policy of the paths, with a region for each region of each. */
 void lives_prepare(Stack *stack);
 
-/* Begins all; `name` tells them from those before. */
-void lives_begin(Lives *lives, Stack *stack, const char *name);
+/* Says which there will be; `name` tells them from those before. */
+void lives_name(Lives *lives, Stack *stack, const char *name);
+void lives_begin(Lives *lives);
 /* Reads what was written meanwhile and gives the orders that are due; waits a few ms. */
 void lives_step(Lives *lives);
 bool lives_are_over(const Lives *lives);
