@@ -15,7 +15,7 @@ static size_t call_read(char *bytes, size_t size, size_t count, void *context)
 {
     Call *call = context;
     size_t length = size * count;
-    if (length > HTTP_RESPONSE_MAX - call->answer_length) {
+    if (length > call->answer_max_bytes - call->answer_length) {
         call->oversized = true;
         return 0;
     }
@@ -204,6 +204,7 @@ bool call_prepare(Call *call, const HttpRequest *request)
     TAI_ASSERT(request->header_count <= HTTP_HEADERS_MAX);
     call->attempts = 0;
     memcpy(call->wanted_headers, request->wanted_headers, sizeof(call->wanted_headers));
+    call->answer_max_bytes = request->response_max_bytes > 0 ? request->response_max_bytes : HTTP_RESPONSE_MAX;
     call->refuse = call_check(request);
     if (call->refuse == NULL && !call_set_method(call, request->method)) {
         call->refuse = "the request's method is too long";
@@ -231,7 +232,7 @@ static const char *call_why(const Call *call, CURLcode code)
         return call->refuse;
     }
     if (call->oversized) {
-        return "the answer is longer than 256 KiB";
+        return "the answer is too long";
     }
     if (code == CURLE_ABORTED_BY_CALLBACK) {
         return call->attempts > 0 ? "the connection or the client was closed before an answer came"

@@ -26,6 +26,7 @@ typedef struct Call {
     char *answer; /* the body so far; owned */
     size_t answer_length;
     size_t answer_capacity;
+    size_t answer_max_bytes;
     bool oversized;
     char why[CURL_ERROR_SIZE];
 } Call;

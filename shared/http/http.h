@@ -17,7 +17,7 @@ typedef struct {
 
 #define HTTP_HEADERS_MAX 12
 #define HTTP_WANTED_MAX 2
-#define HTTP_RESPONSE_MAX (256 * 1024) /* bytes; a longer body is HTTP_LOST */
+#define HTTP_RESPONSE_MAX (256 * 1024) /* bytes, where a request says nothing else; a longer body is HTTP_LOST */
 
 typedef struct {
     Str method; /* "GET", "POST", … */
@@ -28,6 +28,7 @@ typedef struct {
     int64_t connect_timeout_ms;                  /* 0: 2000 */
     int64_t timeout_ms;                          /* for all of it; 0: 30000 */
     const char *wanted_headers[HTTP_WANTED_MAX]; /* static text: headers of the answer that are told; NULL: none */
+    size_t response_max_bytes;                   /* 0: HTTP_RESPONSE_MAX */
 } HttpRequest;
 
 typedef enum {

@@ -457,6 +457,17 @@ Test(http, an_answer_of_exactly_the_largest_size_is_read)
     http_close(http);
 }
 
+Test(http, a_request_says_how_long_its_answer_may_be)
+{
+    Http *http = open_http(0);
+    HttpRequest wide = {.response_max_bytes = 2 * HTTP_RESPONSE_MAX};
+    cr_assert_gt(call_with(http, "GET", "/big", wide).result.body.length, HTTP_RESPONSE_MAX);
+    HttpRequest narrow = {.response_max_bytes = 4};
+    cr_assert_eq(call_with(http, "GET", "/ok", narrow).result.kind, HTTP_LOST);
+    cr_assert_eq(call(http, "GET", "/ok").result.body.length, 5, "the next one has the default again");
+    http_close(http);
+}
+
 static void *accept_and_reset(void *argument)
 {
     int fd = accept(*(int *)argument, NULL, NULL);
