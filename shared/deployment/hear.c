@@ -183,12 +183,15 @@ static bool hear_result(const Hearing *hearing)
     return hear_read(hearing, phase == ROLLOUT_VERIFY ? hearing->stage->weight_percent : 0);
 }
 
+/* The gate that decided, and what the health source said of itself (a histogram that is missing). */
 static Str explain(const Hearing *hearing, const JudgeVerdict *verdict)
 {
     const JudgeFinding *finding = &verdict->findings[verdict->worst];
-    return arena_print(hearing->arena, "%s: %s (%llu of %llu)", judge_gate_name(verdict->worst),
+    Str remark = hearing->heard->why;
+    return arena_print(hearing->arena, "%s: %s (%llu of %llu)%s" STR_FMT, judge_gate_name(verdict->worst),
                        finding->reason ? finding->reason : judge_verdict_name(verdict->verdict),
-                       (unsigned long long)finding->bad, (unsigned long long)finding->total);
+                       (unsigned long long)finding->bad, (unsigned long long)finding->total,
+                       remark.length > 0 ? "; " : "", STR_ARG(remark));
 }
 
 static bool attach_verdict(const Hearing *hearing, const JudgeVerdict *verdict)

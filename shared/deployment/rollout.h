@@ -86,7 +86,7 @@ typedef struct {
     JudgeVerdict verdict;
     JudgeCounts canary; /* with judged: what it was judged on */
     JudgeCounts baseline;
-    Str query;               /* with judged: what was asked of the health source */
+    Str query;               /* what was asked of the health source: with judged, and where that told nothing */
     uint64_t order_sequence; /* last control of the ledger that was heard when this event was made; the shell's */
 } RolloutEvent;
 
@@ -178,7 +178,7 @@ typedef struct {
     /* ORDER: */
     RolloutOrder order;
     Str who;
-    Str why; /* also of a failed RESULT and of missing HEALTH */
+    Str why; /* also of a failed RESULT, and of what is missing of HEALTH */
 } RolloutHeard;
 
 Rollout rollout_make(void);

@@ -222,7 +222,6 @@ static void put_judgement(JsonWriter *json, const RolloutEvent *event)
     json_close(json, '}');
     put_counts(json, "canary", &event->canary);
     put_counts(json, "baseline", &event->baseline);
-    put_text_or_null(json, "query", event->query);
 }
 
 static Str cause_name(RolloutCause cause)
@@ -306,6 +305,9 @@ Str wire_print_rollout_event_json(Arena *arena, const RolloutEvent *event, Str s
     }
     if (event->judged) {
         put_judgement(&json, event);
+    }
+    if (event->judged || event->query.length > 0) { /* also of what could not be told */
+        put_text_or_null(&json, "query", event->query);
     }
     json_close(&json, '}');
     TAI_ASSERT(!out.overflow);

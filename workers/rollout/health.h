@@ -6,6 +6,8 @@
 #include "shared/deployment/judge.h"
 #include "workers/rollout/rollout.h"
 
+#define HEALTH_TIMEOUT_MS 5000
+
 typedef struct {
     Str region;
     Str service;
@@ -26,9 +28,27 @@ typedef struct {
 
 typedef void HealthCallback(void *context, const HealthAnswer *answer);
 
-/* Exactly one call back, never from inside the call. `arena` lasts until then. */
+/* Exactly one call back, never from inside the call. `arena` lasts until then. With have_canary, `why` may still tell
+ * that latency is missing. */
 void health_ask(Rollouts *rollouts, Arena *arena, const HealthWindow *window, HealthCallback *callback, void *context);
 
 MUST_USE Err health_settings_check(const RolloutSettings *settings);
+
+/* For the files of the sources: one window being asked for. */
+typedef struct {
+    Rollouts *rollouts;
+    Arena *arena;
+    HealthWindow window;
+    HealthCallback *callback;
+    void *context;
+    HealthAnswer answer;
+    bool failed; /* why is in the answer */
+} HealthAsking;
+
+void health_fail(HealthAsking *asking, const char *format, ...) PRINTF_LIKE(2, 3); /* the first reason is told */
+void health_done(HealthAsking *asking);
+
+/* prometheus.c */
+void prometheus_ask(HealthAsking *asking);
 
 #endif

@@ -11,6 +11,7 @@
  * settings   rollout.*, nats.*, log.*: --help lists them
  * exit       0 drained, 64 usage, 69 bus unavailable at the start, 78 bad configuration
  */
+#include "shared/wire/prometheus.h"
 #include "workers/rollout/health.h"
 #include "workers/rollout/rollout.h"
 
@@ -30,15 +31,14 @@ static const Setting settings[] = {
     {"rollout.health", SETTING_TEXT, ROLLOUT(health), "sandbox", 0, 0,
      "where health comes from: sandbox or prometheus"},
     {"rollout.health_url", SETTING_TEXT, ROLLOUT(health_url), "http://127.0.0.1:12111", 0, 0, "its address"},
-    {"rollout.prometheus_requests", SETTING_TEXT, ROLLOUT(prometheus_requests),
-     "sum by (version) (http_requests_total{service=\"{service}\",region=\"{region}\"})", 0, 0,
-     "counter of requests, by version"},
-    {"rollout.prometheus_errors", SETTING_TEXT, ROLLOUT(prometheus_errors),
-     "sum by (version) (http_requests_total{service=\"{service}\",region=\"{region}\",code=~\"5..\"})", 0, 0,
-     "counter of errors, by version"},
-    {"rollout.prometheus_latency", SETTING_TEXT, ROLLOUT(prometheus_latency),
-     "sum by (version, le) (http_request_duration_seconds_bucket{service=\"{service}\",region=\"{region}\"})", 0, 0,
-     "histogram of latencies in seconds, by version and le"},
+    {"rollout.prometheus_requests", SETTING_TEXT, ROLLOUT(prometheus_requests), PROMETHEUS_REQUESTS, 0, 0,
+     "counter of requests, by version and instance"},
+    {"rollout.prometheus_errors", SETTING_TEXT, ROLLOUT(prometheus_errors), PROMETHEUS_ERRORS, 0, 0,
+     "counter of errors, by version and instance; must be 0 where there were none, not absent"},
+    {"rollout.prometheus_latency", SETTING_TEXT, ROLLOUT(prometheus_latency), PROMETHEUS_LATENCY, 0, 0,
+     "histogram of latencies in seconds, by version, instance and le"},
+    {"rollout.prometheus_started", SETTING_TEXT, ROLLOUT(prometheus_started), PROMETHEUS_STARTED, 0, 0,
+     "when processes began, Unix seconds, by version and instance; empty: not asked"},
 };
 
 static void result_arrived(void *context, const BusDelivery *message)

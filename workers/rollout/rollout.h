@@ -15,9 +15,10 @@ typedef struct {
     int64_t ack_wait_ms; /* after a worker's death, how long until another takes its rollouts over */
     char health[16];     /* "sandbox" or "prometheus" */
     char health_url[512];
-    char prometheus_requests[512]; /* templates of the queries, see health.c */
+    char prometheus_requests[512]; /* templates of the queries, see prometheus.c */
     char prometheus_errors[512];
     char prometheus_latency[512];
+    char prometheus_started[512];
 } RolloutSettings;
 
 typedef struct Run Run;
