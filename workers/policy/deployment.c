@@ -68,9 +68,14 @@ DocumentKind deployment_document(const PolicySettings *settings)
 Err deployment_settings_check(const PolicySettings *settings)
 {
     Str profile = str_from(settings->deployment_profile);
-    return str_equal(profile, STR("real")) || str_equal(profile, STR("quick"))
-               ? err_none()
-               : err_reject("policy.deployment_profile: must be real or quick");
+    Str health = str_from(settings->health);
+    if (!str_equal(profile, STR("real")) && !str_equal(profile, STR("quick"))) {
+        return err_reject("policy.deployment_profile: must be real or quick");
+    }
+    if (!str_equal(health, STR("sandbox")) && !str_equal(health, STR("prometheus"))) {
+        return err_reject("policy.health: must be sandbox or prometheus");
+    }
+    return err_none();
 }
 
 /* --- whose signal it is ------------------------------------------------------------------------------------------ */

@@ -1,13 +1,8 @@
 /* facts - the questions, and what the answers mean for the rules. */
 #include "workers/policy/facts.h"
 
-#include <inttypes.h>
-
-#include "shared/base/json.h"
 #include "workers/policy/registry.h"
 
-#define HEALTH_TIMEOUT_MS 5000
-#define HEALTH_WINDOW_MS 60000
 /* However long a signal waited in its lane, what it needs is asked for at least so many times. */
 #define FACTS_TRIES_MIN 3
 
@@ -40,78 +35,26 @@ static void facts_unknown(Facts *facts, Err why)
 /* --- health ---------------------------------------------------------------------------------------------------------
  */
 
-/* Only the sandbox's regions have a cluster that can be asked. */
-static bool region_is_sandbox(const DeploymentPolicy *policy, Str region)
-{
-    const DeploymentRegionPolicy *known = deployment_policy_region(policy, region);
-    return known != NULL && str_equal(str_from(known->driver), STR("sandbox"));
-}
-
 static void ask_health(Task *task, const Policy *policy, const DeploymentDecision *decision, size_t at, Facts *facts)
 {
-    Str url =
-        arena_print(&task->arena, "%s/cluster/" STR_FMT "/services/" STR_FMT "/health?since=%" PRId64 "&until=%" PRId64,
-                    policy->settings.health_url, STR_ARG(decision->signal.regions[at]),
-                    STR_ARG(decision->signal.service), task->unix_ms - HEALTH_WINDOW_MS, task->unix_ms);
-    facts_call(task, facts, FACTS_TAG_HEALTH + (int)at,
-               &(HttpRequest){.method = STR("GET"), .url = url, .timeout_ms = HEALTH_TIMEOUT_MS});
+    Health *health = &facts->health[at];
+    facts->facts.regions[at].known = false;
+    facts->outstanding +=
+        health_ask(task, policy, &decision->signal, at, FACTS_TAG_HEALTH + (int)at * HEALTH_CALLS, health);
 }
 
-static bool member_is(Str body, const char *member, Str text)
+static void hear_health(Task *task, const Policy *policy, const HttpResult *answer, int call, Facts *facts)
 {
-    Str raw = json_find_raw(body, str_from(member));
-    return raw.length >= 2 && str_equal(str_slice(raw, 1, raw.length - 1), text);
-}
-
-static void read_count(Arena *arena, Str body, const char *who, Str member, uint64_t *count)
-{
-    Str path = arena_print(arena, "%s." STR_FMT, who, STR_ARG(member));
-    if (!str_to_uint64(json_find_raw(body, path), count)) {
-        *count = 0;
-    }
-}
-
-/* Counts of the version that runs: it is the last one that got weight, or the one beside it. No counts: no traffic. */
-static JudgeCounts read_counts(Arena *arena, Str body, Str version)
-{
-    JudgeCounts counts = {0};
-    const char *who = member_is(body, "version", version)          ? "canary"
-                      : member_is(body, "stable_version", version) ? "baseline"
-                                                                   : NULL;
-    if (who == NULL) {
-        return counts;
-    }
-    read_count(arena, body, who, STR("requests"), &counts.requests);
-    read_count(arena, body, who, STR("errors"), &counts.errors);
-    for (int i = 0; i < JUDGE_LATENCY_BUCKETS; i++) {
-        read_count(arena, body, who, arena_print(arena, "latency_ms.%" PRId64, judge_latency_bounds_ms[i]),
-                   &counts.latency[i]);
-    }
-    read_count(arena, body, who, STR("latency_ms.inf"), &counts.latency[JUDGE_LATENCY_BUCKETS]);
-    return counts;
-}
-
-/* Too little traffic to tell, or a cluster that does not know the service, says nothing against the version. */
-static void hear_health(Task *task, const DeploymentPolicy *policy, const HttpResult *answer, size_t at, Facts *facts)
-{
-    if (answer->kind != HTTP_ANSWERED) {
-        facts_unknown(facts, err_retry("health source: %s", answer->why));
+    Health *health = &facts->health[call / HEALTH_CALLS];
+    if (!health_hear(task, document_policy(policy->deployment), answer, call % HEALTH_CALLS, health)) {
         return;
     }
-    if (answer->status != 200 && answer->status != 404) {
-        facts_unknown(facts, err_retry("health source answers %d", answer->status));
+    if (err_is(health->unknown)) {
+        facts_unknown(facts, health->unknown);
         return;
     }
-    JudgeCounts counts = {0};
-    if (answer->status == 200) {
-        counts = read_counts(&task->arena, answer->body, facts->facts.regions[at].current_version);
-    }
-    if (counts.errors > counts.requests) {
-        facts_unknown(facts, err_retry("health source: more errors than requests"));
-        return;
-    }
-    facts->facts.regions[at].known = true;
-    facts->facts.regions[at].current_healthy = judge_final(&policy->limits, &counts, NULL, 0).verdict != JUDGE_FAIL;
+    facts->facts.regions[call / HEALTH_CALLS].known = true;
+    facts->facts.regions[call / HEALTH_CALLS].current_healthy = health->healthy;
 }
 
 /* --- all of it ------------------------------------------------------------------------------------------------------
@@ -187,9 +130,8 @@ static void ask_region(Task *task, const Policy *policy, const DeploymentDecisio
     facts->facts.regions[at].current_digest = arena_copy(&task->arena, state.digest);
     facts->facts.regions[at].current_healthy = true;
     facts->facts.regions[at].known = true;
-    if (state.version.length != 0 && policy->settings.health_url[0] != '\0' &&
-        region_is_sandbox(document_policy(policy->deployment), region)) {
-        facts->facts.regions[at].known = false;
+    facts->health[at].version = facts->facts.regions[at].current_version;
+    if (state.version.length != 0 && health_is_told(policy, region)) {
         ask_health(task, policy, decision, at, facts);
     }
 }
@@ -197,6 +139,7 @@ static void ask_region(Task *task, const Policy *policy, const DeploymentDecisio
 void facts_ask(Task *task, const Policy *policy, const DeploymentDecision *decision, Facts *facts)
 {
     *facts = (Facts){0};
+    facts->health = arena_alloc_array(&task->arena, decision->signal.region_count, sizeof(*facts->health));
     ask_image(task, policy, decision, facts);
     for (size_t at = 0; at < decision->signal.region_count; at++) {
         ask_region(task, policy, decision, at, facts);
@@ -215,8 +158,7 @@ void facts_hear(Task *task, const Policy *policy, const DeploymentDecision *deci
         hear_token(task, policy, decision, event->http, facts);
         break;
     default:
-        hear_health(task, document_policy(policy->deployment), event->http, (size_t)(event->tag - FACTS_TAG_HEALTH),
-                    facts);
+        hear_health(task, policy, event->http, event->tag - FACTS_TAG_HEALTH, facts);
         break;
     }
 }

@@ -5,9 +5,9 @@
 #define TAI_WORKERS_POLICY_FACTS_H
 
 #include "shared/deployment/policy.h"
-#include "workers/policy/policy.h"
+#include "workers/policy/health.h"
 
-/* Tags of the calls: a token for the registry, the image, and one for each region from FACTS_TAG_HEALTH on. */
+/* Tags of the calls: a token for the registry, the image, and HEALTH_CALLS for each region from FACTS_TAG_HEALTH on. */
 #define FACTS_TAG_TOKEN 999
 #define FACTS_TAG_IMAGE 1000
 #define FACTS_TAG_HEALTH 1001
@@ -16,6 +16,7 @@ typedef struct {
     DeploymentFacts facts;
     int outstanding;
     bool authorized; /* the registry was asked with what it wanted */
+    Health *health;  /* of each region, as in the signal */
     Err unknown;     /* the first thing that could not be told; none: everything is known */
 } Facts;
 

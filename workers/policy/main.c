@@ -2,9 +2,9 @@
  *
  * pulls      PAYMENT/policy     tai.payment.signal.>
  *            DEPLOYMENT/policy  tai.deployment.signal.>
- * asks       Redis for fraud counters; an OCI registry for images; the sandbox's cluster for the health of what runs
- * publishes  tai.<domain>.decision.{approved,rejected}; tai.<domain>.outcome.<id> for what it rejects and for payments
- *            past their deadline; tai.deployment.region.<first region> for approved deployments;
+ * asks       Redis for fraud counters; an OCI registry for images; Prometheus or the sandbox's cluster for the health
+ * of what runs publishes  tai.<domain>.decision.{approved,rejected}; tai.<domain>.outcome.<id> for what it rejects and
+ * for payments past their deadline; tai.deployment.region.<first region> for approved deployments;
  * tai.<domain>.claim.<id> for ids that publishers choose; tai.<domain>.policy for every policy document that becomes
  * live; tai.dead.<domain>.policy keeps      the live policies (KV tai_policy, keys payment and deployment), the
  * blacklist (tai.payment.blacklist.>) and what runs in each region (tai.deployment.running.>), all read again at every
@@ -14,6 +14,7 @@
  * order; services that are new in a region take their place when they are through, so that of several in work at once
  * one too many may be approved
  */
+#include "shared/wire/prometheus.h"
 #include "workers/policy/policy.h"
 
 #define START_WAIT_MS 10000
@@ -38,8 +39,18 @@ static const Setting settings[] = {
      "\"user:password\" for a registry that wants one; empty: asked as nobody, with a token where it gives one to all"},
     {"policy.registry_prefix", SETTING_TEXT, POLICY(registry_prefix), "", 0, 0,
      "before a service's name, where the signal names no image: \"shop/\""},
+    {"policy.health", SETTING_TEXT, POLICY(health), "sandbox", 0, 0,
+     "where the health of what runs comes from: sandbox (of its own regions only) or prometheus"},
     {"policy.health_url", SETTING_TEXT, POLICY(health_url), "http://127.0.0.1:12111", 0, 0,
-     "of the sandbox, for the health of what runs in its regions; empty: not asked"},
+     "its address; empty: not asked"},
+    {"policy.prometheus_requests", SETTING_TEXT, POLICY(prometheus_requests), PROMETHEUS_REQUESTS, 0, 0,
+     "counter of requests, by version and instance"},
+    {"policy.prometheus_errors", SETTING_TEXT, POLICY(prometheus_errors), PROMETHEUS_ERRORS, 0, 0,
+     "counter of errors, by version and instance; must be 0 where there were none, not absent"},
+    {"policy.prometheus_latency", SETTING_TEXT, POLICY(prometheus_latency), PROMETHEUS_LATENCY, 0, 0,
+     "histogram of latencies in seconds, by version, instance and le"},
+    {"policy.prometheus_started", SETTING_TEXT, POLICY(prometheus_started), PROMETHEUS_STARTED, 0, 0,
+     "when processes began, Unix seconds, by version and instance; empty: not asked"},
     {"policy.deployment_facts_ms", SETTING_INTEGER, POLICY(deployment_facts_ms), "30000", 0, 300000,
      "how long after its signal a deployment waits for a registry or a region that cannot be asked, ms"},
     {"policy.deployment_profile", SETTING_TEXT, POLICY(deployment_profile), "real", 0, 0,

@@ -12,9 +12,14 @@ typedef struct {
     char registry_url[512];         /* empty: not asked */
     char registry_credentials[256]; /* "user:password"; empty: asked as nobody */
     char registry_prefix[128];      /* before a service's name, where the signal names no image */
-    char health_url[512];           /* of the sandbox's cluster; empty: not asked */
-    int64_t deployment_facts_ms;    /* how long to ask again for what could not be told */
-    char deployment_profile[16];    /* "real" or "quick": of the default document */
+    char health[16];                /* of what runs: "sandbox" or "prometheus" */
+    char health_url[512];           /* where it is asked for; empty: not asked */
+    char prometheus_requests[512];  /* templates of the queries, as the rollout worker has them */
+    char prometheus_errors[512];
+    char prometheus_latency[512];
+    char prometheus_started[512];
+    int64_t deployment_facts_ms; /* how long to ask again for what could not be told */
+    char deployment_profile[16]; /* "real" or "quick": of the default document */
 } PolicySettings;
 
 typedef struct {
