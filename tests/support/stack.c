@@ -98,9 +98,7 @@ static void stack_start_guardian(Stack *stack)
 
 /* --- starting -------------------------------------------------------------------------------------------------- */
 
-/* A free port below the range that the kernel gives to outgoing connections: a client that keeps trying to reach a
- * dead server on a port of that range may end up connected to itself. */
-static int stack_pick_port(void)
+int stack_pick_port(void)
 {
     for (;;) {
         uint16_t random = 0;

@@ -72,6 +72,10 @@ int stack_kill(Stack *stack, Kind kind, int index, int signal); /* the exit code
 void stack_begin(Stack *stack, Kind kind, int index);           /* starts it again and waits until it is ready */
 void stack_restart(Stack *stack, Kind kind, int index, int signal);
 
+/* A free port below the range that the kernel gives to outgoing connections: a client that keeps trying to reach a
+ * dead server on a port of that range may end up connected to itself. */
+int stack_pick_port(void);
+
 /* The test's own NATS connection; reconnects by itself. */
 natsConnection *stack_nats(Stack *stack);
 jsCtx *stack_js(Stack *stack);
