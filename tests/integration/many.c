@@ -4,6 +4,7 @@
  * Signals, approvals and promotions go straight onto the bus, as anybody's would; every region has one deployment, so
  * there are as many regions. What is reached is read off the ledger, memory and processor time off /proc. With
  * sanitizers, which have memory of their own, it is fewer and only counted. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +137,21 @@ static void order_all(Stack *stack, const char *const *ids, const char *order)
     }
 }
 
+/* A source that does not answer holds up looks, not orders, and not a connection for each rollout. */
+static void stop_the_health_source(Stack *stack, const char *id)
+{
+    const char *events = stack_print(stack, "tai.deployment.event.%s", id);
+    const Process *source = stack_process(stack, STACK_SANDBOX, 0);
+    kill(source->pid, SIGSTOP);
+    clock_pause(LOOK_MS); /* so that each wants to look */
+    rollout_order_by_nats(stack, id, "pause", "ada", "what is wrong?");
+    wait_for(stack, events, 6);
+    check_memory(stack, "without a health source");
+    kill(source->pid, SIGCONT);
+    rollout_order_by_nats(stack, id, "resume", "ada", "nothing any more");
+    wait_for(stack, events, 7);
+}
+
 /* Every deployment has one outcome, and it is a success. */
 static void check_outcomes(Stack *stack, const char *const *ids)
 {
@@ -175,7 +191,10 @@ Test(many, thousands_of_rollouts_at_once_fit_into_one_small_worker, .timeout = 2
     clock_pause(LOOK_MS); /* so that each has looked */
     tell(stack, began_ms, "observing, each has looked once more");
     check_memory(stack, "observing");
-    cr_expect_eq(deployment_count(stack, "tai.deployment.event.>"), 5 * (size_t)ROLLOUTS, "nothing ended by itself");
+    stop_the_health_source(stack, ids[ROLLOUTS - 1]);
+    tell(stack, began_ms, "the health source stood still");
+    cr_expect_eq(deployment_count(stack, "tai.deployment.event.>"), 5 * (size_t)ROLLOUTS + 2,
+                 "nothing ended by itself");
 
     stack_restart(stack, STACK_ROLLOUT, 0, SIGTERM); /* the next one takes all of them over */
     order_all(stack, ids, "promote_full");

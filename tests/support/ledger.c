@@ -150,7 +150,7 @@ uint64_t ledger_publish(Stack *stack, const char *subject, const char *msg_id, c
     options.MsgId = msg_id;
     jsPubAck *ack = NULL;
     natsStatus status = js_Publish(&ack, stack_js(stack), subject, body, (int)length, &options, NULL);
-    cr_assert_eq(status, NATS_OK, "%s: %s", subject, natsStatus_GetText(status));
+    cr_assert_eq(status, NATS_OK, "%s: %s: %s", subject, natsStatus_GetText(status), nats_GetLastError(NULL));
     uint64_t sequence = ack->Sequence;
     jsPubAck_Destroy(ack);
     return sequence;

@@ -45,6 +45,9 @@ typedef struct {
     size_t taking_over; /* runs that find out where they stand, at most a few at once */
     Run *queued;        /* the others, first come first served */
     Run *last_queued;
+    size_t looks; /* at health, under way; at most a few at once */
+    Run *first_to_look;
+    Run *last_to_look;
     Burial *burials; /* letters on their way */
     BusSubscription *results;
     BusSubscription *controls;

@@ -125,6 +125,7 @@ void run_close(Run *run, bool ack)
     bus_read_close(run->read);
     run->read = NULL;
     run_leave_queue(run);
+    run_leave_looks(run);
     run_makes_room(run);
     run_leave(run);
     run->closed = true;
@@ -219,6 +220,7 @@ void runs_release(Rollouts *rollouts)
         rollouts->runs[i] = NULL;
     }
     rollouts->queued = NULL;
+    rollouts->first_to_look = NULL;
 }
 
 /* --- advancing ------------------------------------------------------------------------------------------------------
@@ -333,40 +335,6 @@ static void run_time_came(void *context)
     run_hear(run, &(RolloutHeard){.kind = ROLLOUT_HEARD_TIME});
 }
 
-static void run_health_came(void *context, const HealthAnswer *answer)
-{
-    Run *run = context;
-    if (!run_is_back(run) || worker_is_draining(run->rollouts->worker)) {
-        return; /* what a process that ends hears is cut off: whoever takes over looks again */
-    }
-    run->busy = false;
-    run_hear(run, &(RolloutHeard){
-                      .kind = ROLLOUT_HEARD_HEALTH,
-                      .have_canary = answer->have_canary,
-                      .have_baseline = answer->have_baseline,
-                      .canary = answer->canary,
-                      .baseline = answer->baseline,
-                      .query = answer->query,
-                      .why = str_from(answer->why),
-                  });
-}
-
-static void run_look_at_health(Run *run)
-{
-    const DeploymentRegion *place = run_place(run);
-    HealthWindow window = {
-        .region = place->region,
-        .service = run->work.decision.signal.service,
-        .version = run->work.decision.signal.version,
-        .baseline = run->state.weight_percent < 100 ? place->previous_version : (Str){0},
-        .since_ms = run->need.since_ms,
-        .until_ms = run_now_ms(run),
-    };
-    run->busy = true;
-    run_asks(run);
-    health_ask(run->rollouts, &run->scratch, &window, run_health_came, run);
-}
-
 static void run_begin(Run *run)
 {
     if (run->work.kind == REGION_WORK_RESTORE && !run->ours_runs) {
@@ -395,6 +363,7 @@ void run_advance(Run *run)
     if (run->busy || run->closed || !run->running || run->ending || run_is_lost(run)) {
         return;
     }
+    run_leave_looks(run);
     arena_reset(&run->scratch);
     loop_timer_clear(run->rollouts->loop, &run->timer);
     if (run_hear_order(run)) {

@@ -52,6 +52,9 @@ struct Run {
     size_t outstanding; /* calls to the bus or to a health source that will come back */
     Run *next_queued;   /* to take over */
     bool taking_over;   /* counted among those that do */
+    Run *next_to_look;  /* at health */
+    Run *previous_to_look;
+    bool look_queued;
     bool running;       /* events are folded, the queue was looked at */
     bool busy;          /* an event is being stored, a command or a look is under way: nothing new is begun */
     bool storing;       /* our own event is on its way */
@@ -113,6 +116,10 @@ void run_note_alerts(Run *run, const Rollout *before, const RolloutEvent *event)
 void run_tell_alerts(Run *run);
 /* The same after a takeover, but for what was told already. */
 void run_tell_alerts_again(Run *run, void (*then)(Run *run));
+
+/* look.c */
+void run_look_at_health(Run *run); /* when its turn comes; until then it is not busy */
+void run_leave_looks(Run *run);    /* harmless where it does not wait for its turn */
 
 /* finish.c */
 void run_finish(void *run);
