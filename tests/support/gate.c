@@ -140,12 +140,19 @@ static void gate_hold(Gate *gate, const char *subject, const char *frame, size_t
     bytes_add(&(*last)->frame, frame, length);
 }
 
+static char *text_copy(const char *bytes, size_t length)
+{
+    char *text = calloc(1, length + 1);
+    cr_assert_not_null(text);
+    memcpy(text, bytes, length);
+    return text;
+}
+
 static GateVerdict gate_ask(Gate *gate, const Head *head, const char *payload)
 {
-    char *headers = strndup(payload, head->header_length);
     size_t length = head->total_length - head->header_length;
-    char *body = calloc(1, length + 1);
-    memcpy(body, payload + head->header_length, length);
+    char *headers = text_copy(payload, head->header_length);
+    char *body = text_copy(payload + head->header_length, length);
     GateMessage message = {head->words[1], head_reply(head), headers, body, length};
     GateVerdict verdict = gate->judge(gate->context, gate->number, &message);
     free(headers);
