@@ -30,6 +30,15 @@ void run_command_result(Run *run, const DeploymentResult *result)
                   });
 }
 
+static void command_send(Run *run);
+
+static void command_wake(Run *run, int64_t delay_ms, void (*ring)(void *run))
+{
+    loop_timer_clear(run->rollouts->loop, &run->timer);
+    run->timer = timer_make(ring, run);
+    loop_timer_set(run->rollouts->loop, &run->timer, delay_ms > 0 ? delay_ms : 1);
+}
+
 static void command_unanswered(void *context)
 {
     run_command_result(context, &(DeploymentResult){.weight_percent = -1, .detail = STR("no answer in time")});
@@ -65,16 +74,37 @@ static void command_look_for_answer(Run *run, uint64_t from_sequence)
     }
 }
 
+static void command_sent_again(void *context)
+{
+    Run *run = context;
+    if (loop_now_ms(run->rollouts->loop) >= run->command_due_ms) {
+        command_unanswered(run);
+        return;
+    }
+    command_send(run);
+}
+
+/* A bus that is away says nothing about the command: it is sent until its time is over, and carried out once. */
 static void command_stored(void *context, Err err, const BusStored *stored)
 {
     Run *run = context;
     if (!run_is_back(run) || run->command_id.length == 0) {
         return; /* answered already */
     }
-    if (err.kind == ERR_RETRY || err.kind == ERR_REJECT) {
+    if (err.kind == ERR_REJECT) {
         run_command_result(run, &(DeploymentResult){.weight_percent = -1, .detail = str_from(err.why)});
+    } else if (err_is(err)) {
+        command_wake(run, ROLLOUT_AGAIN_MS, command_sent_again);
     } else if (stored->duplicate) {
         command_look_for_answer(run, stored->sequence);
+    }
+}
+
+/* Answers are told on the wire, too, and that was away. */
+void run_command_reconnected(Run *run)
+{
+    if (run->command_id.length != 0 && run->read == NULL) {
+        command_look_for_answer(run, run->event_sequence + 1);
     }
 }
 
@@ -96,17 +126,14 @@ DeploymentCommand run_command_make(const Run *run, RolloutCommand kind)
     };
 }
 
-void run_command(Run *run)
+static void command_send(Run *run)
 {
     Arena *arena = &run->scratch;
-    run->command_id =
-        arena_print(arena, STR_FMT "." STR_FMT ".%" PRId32 ".%s.%" PRId32, STR_ARG(run_id(run)), STR_ARG(run->label),
-                    run->state.stage, rollout_command_name(run->need.command), run->need.attempt);
-    run->busy = true;
+    int64_t left_ms = run->command_due_ms - ANSWER_GRACE_MS - loop_now_ms(run->rollouts->loop);
     DeploymentCommand command = run_command_make(run, run->need.command);
     command.command_id = run->command_id;
     command.weight_percent = run->need.weight_percent;
-    command.not_after_ms = run_now_ms(run) + run_plan(run)->command_timeout_ms;
+    command.not_after_ms = run_now_ms(run) + left_ms;
     command.fence_sequence = run->event_sequence;
     BusMessage message = {
         .subject = arena_print(arena, "tai.deployment.command." STR_FMT, STR_ARG(command.region)),
@@ -114,8 +141,17 @@ void run_command(Run *run)
     };
     bus_message_add(&message, BUS_HEADER_MSG_ID, command.command_id);
     bus_message_pass_on(&message, &run->delivery, BUS_HEADER_TRACE);
-    run->timer = timer_make(command_unanswered, run);
-    loop_timer_set(run->rollouts->loop, &run->timer, run_plan(run)->command_timeout_ms + ANSWER_GRACE_MS);
+    command_wake(run, run->command_due_ms - loop_now_ms(run->rollouts->loop), command_unanswered);
     run_asks(run);
     bus_store(run->rollouts->bus, &message, ROLLOUT_BUS_TIMEOUT_MS, command_stored, run);
+}
+
+void run_command(Run *run)
+{
+    run->command_id =
+        arena_print(&run->scratch, STR_FMT "." STR_FMT ".%" PRId32 ".%s.%" PRId32, STR_ARG(run_id(run)),
+                    STR_ARG(run->label), run->state.stage, rollout_command_name(run->need.command), run->need.attempt);
+    run->command_due_ms = loop_now_ms(run->rollouts->loop) + run_plan(run)->command_timeout_ms + ANSWER_GRACE_MS;
+    run->busy = true;
+    command_send(run);
 }

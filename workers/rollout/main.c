@@ -92,6 +92,7 @@ static Err rollouts_start(Worker *worker, void *context)
     if (!err_is(err)) {
         err = rollouts_listen(rollouts);
     }
+    bus_on_reconnect(rollouts->bus, runs_reconnected, rollouts);
     if (!err_is(err)) {
         err = lanes_open(rollouts);
     }

@@ -80,6 +80,7 @@ void queue_release(LaneQueue *queue);
 void run_open(Rollouts *rollouts, Lane *lane, BusDelivery *delivery); /* the delivery becomes the run's */
 void run_result_arrived(Rollouts *rollouts, Str deployment_id, Str body);
 void run_control_arrived(Rollouts *rollouts, Str deployment_id);
+void runs_reconnected(void *rollouts); /* what was said on the wire meanwhile was not heard: the ledger has it */
 void run_event_arrived(Rollouts *rollouts, Str deployment_id, const BusDelivery *message);
 void runs_release(Rollouts *rollouts); /* at the end of the process: nothing is acked, others take over */
 

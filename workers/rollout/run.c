@@ -421,6 +421,19 @@ void run_result_arrived(Rollouts *rollouts, Str deployment_id, Str body)
     }
 }
 
+void runs_reconnected(void *context)
+{
+    Rollouts *rollouts = context;
+    for (size_t i = 0; i < ROLLOUT_BUCKETS; i++) {
+        for (Run *run = rollouts->runs[i]; run != NULL;) {
+            Run *next = run->next;
+            run_command_reconnected(run);
+            run_look_for_orders(run);
+            run = next;
+        }
+    }
+}
+
 /* Whoever writes an event says which was the last one before it. One behind all that we know is somebody else's: our
  * message went to another worker, most often because the bus was away for longer than the ack wait. A run that waits,
  * maybe for a person, would not find out by itself, and keep its lane from us. */

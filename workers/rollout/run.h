@@ -65,10 +65,11 @@ struct Run {
     bool running_told; /* what runs after the end of this run stands on the ledger */
     bool repeats;      /* the same work stood in the lane before */
     bool closed;
-    Str why;             /* of the event that began the end */
-    RunAlerts alerts;    /* of the last event */
-    RolloutEvent *event; /* being stored; of the step, as the command is */
-    Str command_id;      /* waited for; empty for none */
+    Str why;                /* of the event that began the end */
+    RunAlerts alerts;       /* of the last event */
+    RolloutEvent *event;    /* being stored; of the step, as the command is */
+    Str command_id;         /* waited for; empty for none */
+    int64_t command_due_ms; /* monotonic: not waited for any longer */
     RolloutNeed need;
 };
 
@@ -108,6 +109,7 @@ void run_look_at_queue(void *run); /* then it took over */
 void run_command(Run *run);
 DeploymentCommand run_command_make(const Run *run, RolloutCommand kind); /* what, not how much nor until when */
 void run_command_result(Run *run, const DeploymentResult *result);
+void run_command_reconnected(Run *run);
 
 /* alert.c: domain, time and source are filled in, and the summary begins with what is deployed. */
 void run_alert(Run *run, Andon andon, Str message_id);
