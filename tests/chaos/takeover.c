@@ -122,3 +122,9 @@ Test(takeover, a_bus_that_forgot_what_was_said_before_changes_nothing_on_any_pat
     cr_expect_gt(logged(reaper, "over_already"), 0);
     reaper_close(reaper);
 }
+
+/* Every message of every lane goes to whoever asks first then, and the worker that had it still stands. */
+Test(takeover, a_bus_that_is_away_for_longer_than_the_ack_wait_changes_nothing_on_any_path)
+{
+    reaper_close(live_twice(BUS_KILLED, false));
+}

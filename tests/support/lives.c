@@ -258,10 +258,7 @@ void lives_name(Lives *lives, Stack *stack, const char *name)
 
 void lives_begin(Lives *lives)
 {
-    natsConnection *nats = stack_nats(lives->stack);
-    cr_assert_eq(natsConnection_SubscribeSync(&lives->ledger, nats, "tai.deployment.>"), NATS_OK);
-    natsSubscription_SetPendingLimits(lives->ledger, -1, -1);
-    natsConnection_Flush(nats);
+    lives->seen = ledger_count(lives->stack, "DEPLOYMENT");
     lives_begin_some(lives, true);
     lives_begin_some(lives, false);
     for (size_t i = 0; i < lives->count; i++) {
@@ -329,9 +326,11 @@ static void life_take_turn(Stack *stack, Life *life)
 void lives_step(Lives *lives)
 {
     natsMsg *message = NULL;
-    for (int64_t wait_ms = 5; natsSubscription_NextMsg(&message, lives->ledger, wait_ms) == NATS_OK; wait_ms = 1) {
+    clock_pause(5);
+    while (js_GetMsg(&message, stack_js(lives->stack), "DEPLOYMENT", lives->seen + 1, NULL, NULL) == NATS_OK) {
         lives_see(lives, message);
         natsMsg_Destroy(message);
+        lives->seen++;
     }
     for (size_t i = 0; i < lives->count; i++) {
         Life *life = &lives->lives[i];
@@ -345,7 +344,9 @@ static bool lane_is_empty(Stack *stack, const char *region)
 {
     jsConsumerInfo *info = NULL;
     const char *name = stack_print(stack, "region-%s", region);
-    cr_assert_eq(js_GetConsumerInfo(&info, stack_js(stack), "DEPLOYMENT", name, NULL, NULL), NATS_OK, "%s", name);
+    if (js_GetConsumerInfo(&info, stack_js(stack), "DEPLOYMENT", name, NULL, NULL) != NATS_OK) {
+        return false; /* asked again: the server may just be away */
+    }
     bool empty = info->NumPending == 0 && info->NumAckPending == 0;
     jsConsumerInfo_Destroy(info);
     return empty;
@@ -366,12 +367,6 @@ bool lives_are_over(const Lives *lives)
         }
     }
     return true;
-}
-
-void lives_end(Lives *lives)
-{
-    natsSubscription_Destroy(lives->ledger);
-    lives->ledger = NULL;
 }
 
 /* --- afterwards ------------------------------------------------------------------------------------------------ */

@@ -44,7 +44,7 @@ typedef struct {
     Stack *stack;
     Life lives[LIVES_MAX];
     size_t count;
-    natsSubscription *ledger; /* as it is written */
+    uint64_t seen; /* last sequence of the ledger that was looked at */
 } Lives;
 
 /* The policy of the paths, with a region for each region of each. */
@@ -56,7 +56,6 @@ void lives_begin(Lives *lives);
 /* Reads what was written meanwhile and gives the orders that are due; waits a few ms. */
 void lives_step(Lives *lives);
 bool lives_are_over(const Lives *lives);
-void lives_end(Lives *lives);
 
 /* Which life a region, or a deployment's id within a text, belongs to; NULL: none. */
 Life *lives_in_region(Lives *lives, Str region);

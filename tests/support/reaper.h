@@ -16,6 +16,7 @@ typedef enum {
     STOPPED,        /* likewise, until another one went on */
     ACTIONS_KILLED, /* the action workers, before and after each result of theirs */
     BOTH_KILLED,
+    BUS_KILLED, /* and away for longer than the ack wait, some times; all workers have work */
 } Disturbance;
 
 typedef struct Reaper Reaper;
