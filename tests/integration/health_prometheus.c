@@ -63,12 +63,12 @@ static const char *body_of(Stack *stack, const char *version, const char *strate
                         stack_print(stack, ROLLOUT_WEST ", \"rollout_strategy\": \"%s\"", strategy));
 }
 
-/* The rollout worker again, with another setting. */
-static void rollout_with(Stack *stack, const char *name, const char *value)
+/* A worker again, with another setting. */
+static void restart_with(Stack *stack, Kind kind, const char *name, const char *value)
 {
-    cr_assert_eq(stack_kill(stack, STACK_ROLLOUT, 0, SIGTERM), 0);
-    words_add(&stack_process(stack, STACK_ROLLOUT, 0)->environment, "%s=%s", name, value);
-    stack_begin(stack, STACK_ROLLOUT, 0);
+    cr_assert_eq(stack_kill(stack, kind, 0, SIGTERM), 0);
+    words_add(&stack_process(stack, kind, 0)->environment, "%s=%s", name, value);
+    stack_begin(stack, kind, 0);
 }
 
 /* --- the truth -----------------------------------------------------------------------------------------------------
@@ -360,7 +360,8 @@ Test(health_prometheus, missing_series_nan_and_errors_are_told_apart_and_none_is
     Watched *watched = watched_open((const char *const[]){"v1", "v2", "unseen v3", NULL});
     Stack *stack = scene_begin(watched);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        rollout_with(stack, stack_print(stack, "TAI_ROLLOUT_PROMETHEUS_%s", cases[i].setting), cases[i].value);
+        restart_with(stack, STACK_ROLLOUT, stack_print(stack, "TAI_ROLLOUT_PROMETHEUS_%s", cases[i].setting),
+                     cases[i].value);
         if (cases[i].why) {
             check_inconclusive(stack, cases[i].version, cases[i].why, 1);
         }
@@ -406,5 +407,17 @@ Test(health_prometheus, on_top_of_a_version_that_does_badly_nothing_is_deployed)
     Answer answer = rollout_post(stack, body_of(stack, "v2", "canary"));
     cr_assert_eq(answer.status, 403, "%s", answer.body);
     cr_assert(strstr(json_text(answer.json, "error_message"), "unhealthy"), "%s", answer.body);
+
+    restart_with(stack, STACK_POLICY, "TAI_POLICY_PROMETHEUS_ERRORS", "http_requests_total * 0 / 0");
+    answer = rollout_post(stack, body_of(stack, "v2", "canary"));
+    cr_assert_eq(answer.status, 403, "%s", answer.body);
+    cr_assert(strstr(json_text(answer.json, "error_message"), "region_unreadable"), "NaN tells nothing: %s",
+              answer.body);
+
+    restart_with(stack, STACK_POLICY, "TAI_POLICY_PROMETHEUS_REQUESTS", "no_such_metric");
+    const char *id = rollout_begin(stack, body_of(stack, "v2", "canary"));
+    rollout_wait(stack, id, "verified", NULL, "canary"); /* a version that tells nothing is not held against */
+    rollout_order(stack, id, "abort", "alice", "seen enough");
+    rollout_end_as(stack, id, "ABORTED");
     scene_end(watched, stack);
 }
