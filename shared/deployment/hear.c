@@ -169,9 +169,23 @@ static bool hear_read(const Hearing *hearing, int32_t wanted_percent)
     return true;
 }
 
+/* What was judged would have been judged at another weight. A read that failed says nothing about that. */
+static bool hear_drift(const Hearing *hearing)
+{
+    int32_t wanted_percent = hearing->stage->weight_percent;
+    int32_t found_percent = hearing->heard->succeeded ? hearing->heard->weight_percent : -1;
+    if (found_percent < 0 || found_percent == wanted_percent || rollout_is_promoted(hearing->rollout))
+        return false;
+    return try_failed(
+        hearing, found_percent,
+        arena_print(hearing->arena, "was set %d %%, is %d %% by now", (int)wanted_percent, (int)found_percent));
+}
+
 static bool hear_result(const Hearing *hearing)
 {
     RolloutPhase phase = hearing->rollout->phase;
+    if (phase == ROLLOUT_OBSERVE)
+        return hear_drift(hearing);
     if (phase != ROLLOUT_APPLY && phase != ROLLOUT_VERIFY && !rollout_is_going_back(hearing->rollout))
         return false;
     if (!hearing->heard->succeeded)

@@ -333,9 +333,12 @@ static bool fold_rollback_applied(Rollout *rollout, const RolloutEvent *event)
 static bool fold_try_failed(Rollout *rollout, const RolloutEvent *event)
 {
     RolloutPhase phase = rollout->phase;
-    if (phase != ROLLOUT_APPLY && phase != ROLLOUT_VERIFY && !rollout_is_going_back(rollout))
+    bool drifted = phase == ROLLOUT_OBSERVE && event->weight_percent >= 0;
+    if (phase != ROLLOUT_APPLY && phase != ROLLOUT_VERIFY && !rollout_is_going_back(rollout) && !drifted)
         return false;
-    if (phase == ROLLOUT_VERIFY && event->weight_percent >= 0)
+    if (drifted)
+        rollout->extended_ms = 0; /* it is observed anew */
+    if (drifted || (phase == ROLLOUT_VERIFY && event->weight_percent >= 0))
         phase = ROLLOUT_APPLY;
     if (phase == ROLLOUT_ROLLBACK_VERIFY && event->weight_percent >= 0)
         phase = ROLLOUT_ROLLBACK;

@@ -54,7 +54,8 @@ typedef enum {
                                    * as soon as its weight is verified; ends a pause; `full` also skips approvals */
     ROLLOUT_EVENT_ROLLBACK_BEGUN, /* with `cause`, why and, when judged, the verdict */
     ROLLOUT_EVENT_ROLLBACK_APPLIED,
-    ROLLOUT_EVENT_TRY_FAILED, /* a command failed or did something else than said; will be tried again */
+    ROLLOUT_EVENT_TRY_FAILED, /* a command failed or did something else than said, or what it set was changed since by
+                               * somebody else; will be tried again */
     ROLLOUT_EVENT_SUCCEEDED,  /* bake over, or the stages are through without a bake */
     ROLLOUT_EVENT_ENDED,      /* `phase` is the final phase, with why */
 } RolloutEventKind;
@@ -165,7 +166,8 @@ bool rollout_order_parse(Str name,
 
 typedef struct {
     RolloutHeardKind kind;
-    /* RESULT, of the command that is needed now: answers to any other id are not told. */
+    /* RESULT, of the command that is needed now: answers to any other id are not told. While observing, of a READ: any
+     * other weight than the stage's has it applied anew. */
     bool succeeded;
     bool impossible;        /* trying again cannot help */
     int32_t weight_percent; /* as read back; -1: not known */

@@ -208,6 +208,29 @@ Test(deployment_control, a_driver_that_lies_never_gets_past_the_stage)
     stack_stop(stack);
 }
 
+/* As a reload of HAProxy does, or a person. */
+Test(deployment_control, a_weight_that_somebody_changed_while_it_was_observed_is_set_anew_before_it_is_judged)
+{
+    Stack *stack = rollout_stack(&(StackPlan){0});
+    rollout_end_as(stack, rollout_begin(stack, rollout_body(stack, "api", "v1", ROLLOUT_WEST)), "SUCCESS");
+    const char *id = rollout_begin(stack, rollout_body(stack, "api", "v2", ROLLOUT_WEST));
+    rollout_wait(stack, id, "observing", NULL, "staging");
+    Answer answer = http_call(stack, (Call){.method = "PUT",
+                                            .path = "/cluster/us-west-2/services/api",
+                                            .body = "{\"version\": \"v2\", \"weight_percent\": 0, "
+                                                    "\"previous_version\": \"v1\"}",
+                                            .to = STACK_SANDBOX});
+    cr_assert_eq(answer.status, 200, "%s", answer.body);
+    json_t *found = rollout_wait(stack, id, "try_failed", NULL, "staging");
+    cr_assert_eq(json_number(found, "weight_percent"), 0);
+    cr_assert_str_eq(json_text(found, "why"), "was set 25 %, is 0 % by now");
+    rollout_end_as(stack, id, "SUCCESS");
+    cr_assert_eq(rollout_count(stack, id, "applied", NULL, "staging"), 2);
+    cr_assert_eq(rollout_count(stack, id, "observing", NULL, "staging"), 2);
+    cr_assert_eq(rollout_count(stack, id, "stage_passed", NULL, "staging"), 1);
+    stack_stop(stack);
+}
+
 Test(deployment_control, a_way_back_that_fails_is_loud)
 {
     Stack *stack = rollout_stack(&(StackPlan){0});

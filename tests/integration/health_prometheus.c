@@ -421,3 +421,23 @@ Test(health_prometheus, on_top_of_a_version_that_does_badly_nothing_is_deployed)
     rollout_end_as(stack, id, "ABORTED");
     scene_end(watched, stack);
 }
+
+/* HAProxy starts with what stands in its file, whatever was set since. */
+Test(health_prometheus, what_haproxy_forgot_is_set_anew_before_the_stage_is_judged)
+{
+    if (!watched_is_possible()) {
+        cr_skip("HAProxy or Prometheus is not installed");
+    }
+    Watched *watched = watched_open((const char *const[]){"v1", "v2", NULL});
+    Stack *stack = scene_begin(watched);
+    const char *id = rollout_begin(stack, body_of(stack, "v2", "canary"));
+    rollout_wait(stack, id, "observing", NULL, "staging");
+    process_stop(&watched->haproxy, SIGTERM);
+    process_start(&watched->haproxy);
+    json_t *found = rollout_wait(stack, id, "try_failed", NULL, "staging");
+    cr_assert_str_eq(json_text(found, "why"), "was set 50 %, is 0 % by now");
+    rollout_end_as(stack, id, "SUCCESS");
+    cr_assert_eq(rollout_count(stack, id, "observing", NULL, "staging"), 2);
+    cr_assert_eq(rollout_count(stack, id, "stage_passed", NULL, "staging"), 1);
+    scene_end(watched, stack);
+}

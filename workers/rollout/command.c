@@ -146,6 +146,17 @@ static void command_send(Run *run)
     bus_store(run->rollouts->bus, &message, ROLLOUT_BUS_TIMEOUT_MS, command_stored, run);
 }
 
+/* A reload, or a person, may have changed what was set and verified: nothing is judged by what went through then. */
+void run_check_weight(Run *run)
+{
+    uint64_t events = run->state.events;
+    run->weight_checked = true;
+    run->need.command = ROLLOUT_COMMAND_READ;
+    run->need.weight_percent = run_plan(run)->stages[run->state.stage].weight_percent;
+    run->need.attempt = events < INT32_MAX ? (int32_t)events : INT32_MAX;
+    run_command(run);
+}
+
 void run_command(Run *run)
 {
     run->command_id =

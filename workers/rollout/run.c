@@ -270,6 +270,7 @@ static void run_event_stored(void *context, Err err, const BusStored *stored)
     Rollout before = run->state;
     bool fits = rollout_apply(&run->state, run_plan(run), run->event);
     TAI_ASSERT(fits); /* the machine made it for this very state */
+    run->weight_checked = false;
     run_note_end(run);
     run_note_alerts(run, &before, run->event);
     run_tell_alerts(run);
@@ -310,12 +311,23 @@ static void run_wait(Run *run)
     loop_timer_set(run->rollouts->loop, &run->timer, delay_ms > 0 ? delay_ms : 1);
 }
 
+/* Before a stage passes, or more time is given to it, on counts: what is bad is bad at any weight. */
+static bool run_weight_matters(const Run *run, const RolloutHeard *heard)
+{
+    return heard->kind == ROLLOUT_HEARD_HEALTH && run->event->kind != ROLLOUT_EVENT_ROLLBACK_BEGUN &&
+           !run->weight_checked;
+}
+
 void run_hear(Run *run, const RolloutHeard *heard)
 {
     Err why_not = err_none();
     run->event = arena_alloc(&run->scratch, sizeof(*run->event));
     if (rollout_hear(&run->state, run_plan(run), heard, run_now_ms(run), &run->scratch, run->event, &why_not)) {
-        run_store_event(run);
+        if (run_weight_matters(run, heard)) {
+            run_check_weight(run); /* then health is asked again */
+        } else {
+            run_store_event(run);
+        }
         return;
     }
     if (heard->kind == ROLLOUT_HEARD_ORDER) {

@@ -55,10 +55,11 @@ struct Run {
     Run *next_to_look;  /* at health */
     Run *previous_to_look;
     bool look_queued;
-    bool running;       /* events are folded, the queue was looked at */
-    bool busy;          /* an event is being stored, a command or a look is under way: nothing new is begun */
-    bool storing;       /* our own event is on its way */
-    bool orders_hinted; /* controls arrived while busy */
+    bool running;        /* events are folded, the queue was looked at */
+    bool busy;           /* an event is being stored, a command or a look is under way: nothing new is begun */
+    bool storing;        /* our own event is on its way */
+    bool orders_hinted;  /* controls arrived while busy */
+    bool weight_checked; /* read again since the last event */
     bool ending;
     int32_t finish_tries;
     bool ours_runs;    /* by the ledger this deployment's version runs in the region */
@@ -107,6 +108,7 @@ void run_look_at_queue(void *run); /* then it took over */
 
 /* command.c */
 void run_command(Run *run);
+void run_check_weight(Run *run); /* reads again what was verified when it was set */
 DeploymentCommand run_command_make(const Run *run, RolloutCommand kind); /* what, not how much nor until when */
 void run_command_result(Run *run, const DeploymentResult *result);
 void run_command_reconnected(Run *run);

@@ -447,3 +447,32 @@ Test(timing, a_plan_without_stages_fails_instead_of_beginning)
         world_release(world);
     }
 }
+
+Test(timing, a_weight_that_somebody_changed_is_set_anew_and_the_stage_observed_from_its_beginning)
+{
+    World *world = world_make(world_plan());
+    world_reach(world, ROLLOUT_OBSERVE, 0);
+    for (int drift = 1; drift <= 3; drift++) {
+        world->now_ms = world->rollout.until_ms;
+        if (drift == 1) { /* an extension is forgotten with what it extended */
+            cr_assert_eq(world_hear(world, world_few())->kind, ROLLOUT_EVENT_EXTENDED);
+            world->now_ms = world->rollout.until_ms;
+        }
+        const RolloutEvent *event = world_hear(world, world_done(0));
+        cr_assert_eq(event->weight_percent, drift < 3 ? 0 : event->weight_percent);
+        cr_assert_eq(event->kind, drift < 3 ? ROLLOUT_EVENT_TRY_FAILED : ROLLOUT_EVENT_ROLLBACK_BEGUN,
+                     "three tries are what a stage has");
+        if (drift == 3) {
+            break;
+        }
+        cr_assert_eq(world->rollout.extended_ms, 0);
+        int64_t found_ms = world->now_ms;
+        while (world->rollout.phase != ROLLOUT_OBSERVE) {
+            world_step(world);
+        }
+        cr_assert_eq(world->rollout.until_ms - world->rollout.since_ms, 300000);
+        cr_assert_geq(world->rollout.since_ms, found_ms + 10000, "warmed up again");
+    }
+    cr_assert_eq(world->rollout.cause, ROLLOUT_CAUSE_FAILURE);
+    world_release(world);
+}
