@@ -230,6 +230,18 @@ bool bus_is_connected(const Bus *bus)
     return natsConnection_Status(bus->connection) == NATS_CONN_STATUS_CONNECTED;
 }
 
+uint64_t bus_reconnects(const Bus *bus)
+{
+    natsStatistics *statistics = NULL;
+    uint64_t reconnects = 0;
+    bool told = natsStatistics_Create(&statistics) == NATS_OK &&
+                natsConnection_GetStats(bus->connection, statistics) == NATS_OK &&
+                natsStatistics_GetCounts(statistics, NULL, NULL, NULL, NULL, &reconnects) == NATS_OK;
+    natsStatistics_Destroy(statistics);
+    TAI_ASSERT(told); /* only memory can be missing */
+    return reconnects;
+}
+
 int bus_descriptor(const Bus *bus)
 {
     return handover_descriptor(bus->handover);

@@ -81,6 +81,9 @@ MUST_USE Err bus_open(const BusOptions *options, Bus **bus);
 /* Flushes what was written (at most two seconds), closes, and drops what is outstanding without calling back. */
 void bus_close(Bus *bus);
 bool bus_is_connected(const Bus *bus);
+/* Connections lost and made again so far. Counted before the first message of the new one is read, which the hooks of
+ * bus_on_reconnect() may see only later. */
+uint64_t bus_reconnects(const Bus *bus);
 /* Called on every reconnect, after subscriptions stand again. */
 void bus_on_reconnect(Bus *bus, void (*callback)(void *context), void *context);
 

@@ -12,6 +12,7 @@ struct Recall {
     Worker *worker;
     char subject[64];
     uint64_t last_doubtful; /* sequence; what came after it came in this life of the server */
+    uint64_t asked_in;      /* the connection in which last_doubtful was asked for */
     bool asking;
     bool reconnected; /* while asking: the answer is of an earlier life */
     Timer again;
@@ -38,6 +39,7 @@ static void recall_ask(void *context)
     Recall *recall = context;
     loop_timer_clear(worker_loop(recall->worker), &recall->again);
     recall->asking = true;
+    recall->asked_in = bus_reconnects(worker_bus(recall->worker));
     bus_request(worker_bus(recall->worker), &(BusMessage){.subject = str_from(recall->subject)}, RECALL_TIMEOUT_MS,
                 recall_told, recall);
 }
@@ -77,5 +79,6 @@ void recall_close(Recall *recall)
 
 bool recall_is_certain(const Recall *recall, uint64_t sequence)
 {
-    return sequence > recall->last_doubtful;
+    /* The library may hand over a new connection's first messages before it says that there is one. */
+    return sequence > recall->last_doubtful && bus_reconnects(worker_bus(recall->worker)) == recall->asked_in;
 }
